@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace bobby {
+
+/// One adapted module, in the seam's layout and in fp32 (bf16 files widen exactly).
+struct AdapterModule {
+  std::string path;  ///< the checkpoint's module path: "model.layers.20.self_attn.q_proj"
+  std::int64_t rank = 0;
+  std::int64_t in_features = 0;   ///< for embed_tokens: vocab_size
+  std::int64_t out_features = 0;  ///< for embed_tokens: hidden_size
+  std::vector<float> a;           ///< [rank, in_features]
+  std::vector<float> b;           ///< [out_features, rank]
+  std::vector<float> magnitude;   ///< DoRA: [out_features]; empty for LoRA
+  float scale = 0.0f;             ///< this module's effective scale: what multiplies B(Ax)
+};
+
+/// An adapter folder, read and checked for itself; Model::attach() checks it against a base.
+struct Adapter {
+  enum class Source { kMlx, kPeft };
+
+  std::filesystem::path folder;
+  Source source = Source::kMlx;
+  bool dora = false;
+  /// The folder's own scale: mlx-lm's `scale` as it stands; PEFT's alpha/rank or alpha/sqrt(rank).
+  /// Modules with a rank or alpha pattern of their own differ in AdapterModule::scale.
+  float scale = 0.0f;
+  std::optional<std::int64_t> num_layers;  ///< mlx-lm: the last num_layers blocks; <= 0 is all
+  std::vector<std::string> keys;           ///< mlx-lm lora_parameters.keys; empty: every linear
+  std::vector<AdapterModule> modules;
+  std::string sha256;  ///< hex digest of the tensor file's bytes: what caches are keyed by
+
+  std::int64_t parameter_count() const;
+};
+
+/// Reads an mlx-lm (`adapters.safetensors`) or PEFT (`adapter_model.safetensors`) folder with its
+/// adapter_config.json. All bad tensors are reported in one Error.
+Result<Adapter> load_adapter(const std::filesystem::path& folder);
+
+}  // namespace bobby
