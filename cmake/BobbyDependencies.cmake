@@ -10,3 +10,4 @@ pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)   # PkgConfig::pcre
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)  # PkgConfig::utf8proc
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)     # header only, on the default path
 find_path(TL_EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)    # header only, on the default path
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)               # OpenSSL::Crypto
