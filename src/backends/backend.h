@@ -6,7 +6,8 @@
 // What every backend promises:
 //  - Activations are fp32 everywhere: residual stream, norms, what passes between operations.
 //  - A row's result depends on that row's inputs alone: not on the other rows of the step, nor on
-//    their number, nor on the number of threads, bit for bit. Posts are the same alone or in company.
+//    their number, nor on the number of threads, bit for bit. Posts are the same alone or in
+//    company.
 //  - Operations run in the order they are called. On a device they are enqueued; sync() waits.
 //  - Arguments that break a stated shape are bugs of the caller: they abort in debug builds.
 
@@ -61,7 +62,7 @@ class Weight {
 struct LoraView {
   std::string name;  ///< module path, for messages
   std::int64_t rank = 0;
-  std::int64_t in_features = 0;   ///< for an embedding: vocab_size
+  std::int64_t in_features = 0;  ///< for an embedding: vocab_size
   std::int64_t out_features = 0;
   const float* a = nullptr;  ///< [rank, in_features]
   const float* b = nullptr;  ///< [out_features, rank]
@@ -96,7 +97,7 @@ struct Projection {
   const Weight* weight = nullptr;  ///< [out_features, in_features]
   const Weight* bias = nullptr;    ///< dense [1, out_features], or null
   std::span<const LoraRows> lora;
-  Activation out;                  ///< [rows of x, out_features]
+  Activation out;  ///< [rows of x, out_features]
 };
 
 /// How keys and values are kept.
@@ -136,11 +137,12 @@ class KvStorage {
 struct SequenceRows {
   std::int64_t row_begin = 0;
   std::int64_t row_count = 0;
-  std::int64_t position = 0;            ///< tokens of this sequence that the cache already holds
-  std::span<const std::int32_t> blocks; ///< host memory; covers position + row_count tokens
+  std::int64_t position = 0;             ///< tokens of this sequence that the cache already holds
+  std::span<const std::int32_t> blocks;  ///< host memory; covers position + row_count tokens
 };
 
-/// Arguments of rope_and_store(): normalise and rotate q and k in place, put k and v into the cache.
+/// Arguments of rope_and_store(): normalise and rotate q and k in place, put k and v into the
+/// cache.
 struct RopeStore {
   Activation q;                    ///< [rows, num_attention_heads * head_dim], changed in place
   Activation k;                    ///< [rows, num_key_value_heads * head_dim], changed in place

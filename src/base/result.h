@@ -12,7 +12,9 @@ template <typename T>
 using Result = tl::expected<T, Error>;
 
 /// `return fail({.code = ErrorCode::kNotFound, .where = path, .problem = "no such file"});`
-inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
+inline tl::unexpected<Error> fail(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
 
 }  // namespace bobby
 
@@ -22,14 +24,14 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
 /// BOBBY_TRY(auto x, expression): x is the value, or the enclosing function returns the Error.
 #define BOBBY_TRY(declaration, expression) \
   BOBBY_TRY_INNER(BOBBY_CONCAT(result_, __LINE__), declaration, expression)
-#define BOBBY_TRY_INNER(result, declaration, expression)                     \
-  auto result = (expression);                                               \
+#define BOBBY_TRY_INNER(result, declaration, expression)                           \
+  auto result = (expression);                                                      \
   if (!result) return ::tl::unexpected<::bobby::Error>(std::move(result).error()); \
   declaration = *std::move(result)
 
 /// BOBBY_CHECK(expression): for Result<void>; the enclosing function returns the Error, if any.
-#define BOBBY_CHECK(expression)                                                              \
-  do {                                                                                       \
-    if (auto check_result = (expression); !check_result)                                     \
-      return ::tl::unexpected<::bobby::Error>(std::move(check_result).error());              \
+#define BOBBY_CHECK(expression)                                                 \
+  do {                                                                          \
+    if (auto check_result = (expression); !check_result)                        \
+      return ::tl::unexpected<::bobby::Error>(std::move(check_result).error()); \
   } while (false)

@@ -1,12 +1,11 @@
 #include "base/sha256.h"
 
-#include <openssl/evp.h>
-
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <openssl/evp.h>
 #include <vector>
 
 namespace bobby {
@@ -46,7 +45,7 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 
 Result<std::string> sha256_file(const std::filesystem::path& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                            &std::fclose);
+                                                             &std::fclose);
   if (!file) {
     const int error = errno;
     return fail({.code = error == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,

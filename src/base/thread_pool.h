@@ -28,8 +28,8 @@ class RangeTask {
 
 /// Persistent threads for short, repeated pieces of work (thousands a second). The caller is thread
 /// 0 and works too. Each thread walks its own contiguous share of the range in blocks, then steals
-/// from the others'; idle threads spin briefly, yield, then sleep, so that a competing process costs
-/// no more than its share. One parallel_for at a time; not reentrant.
+/// from the others'; idle threads spin briefly, yield, then sleep, so that a competing process
+/// costs no more than its share. One parallel_for at a time; not reentrant.
 class ThreadPool {
  public:
   /// `threads` >= 1; 1 runs everything in the caller.

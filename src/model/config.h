@@ -38,7 +38,8 @@ struct ModelConfig {
   std::int64_t intermediate_size = 0;
   std::int64_t num_attention_heads = 0;
   std::int64_t num_key_value_heads = 0;
-  std::int64_t head_dim = 0;  ///< its own number: num_attention_heads * head_dim may differ from hidden_size
+  std::int64_t head_dim =
+      0;  ///< its own number: num_attention_heads * head_dim may differ from hidden_size
   std::int64_t vocab_size = 0;
   std::int64_t max_position_embeddings = 0;
   float rms_norm_eps = 0.0f;

@@ -14,8 +14,8 @@
 
 namespace bobby {
 
-/// An adapter bound to a model and uploaded to its backend. Base weights are not touched: attach and
-/// drop freely between two steps. Must not outlive its model.
+/// An adapter bound to a model and uploaded to its backend. Base weights are not touched: attach
+/// and drop freely between two steps. Must not outlive its model.
 class AttachedAdapter;
 
 /// An adapter in use, with a factor on each module's own scale (1 = the folder's).
@@ -54,8 +54,8 @@ class Model {
 
   /// Checks `adapter` against this model (every module, every shape; all problems in one Error) and
   /// uploads it. For DoRA, `factor` is fixed here and AdapterUse::factor must be the same.
-  virtual Result<std::shared_ptr<const AttachedAdapter>> attach(std::shared_ptr<const Adapter> adapter,
-                                                                float factor = 1.0f) = 0;
+  virtual Result<std::shared_ptr<const AttachedAdapter>> attach(
+      std::shared_ptr<const Adapter> adapter, float factor = 1.0f) = 0;
 
   /// KvShape for `blocks` blocks of this model.
   virtual KvShape kv_shape(std::int64_t blocks, KvFormat format = KvFormat::kF16) const = 0;

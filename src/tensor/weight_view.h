@@ -29,8 +29,8 @@ struct WeightFormat {
 struct WeightView {
   std::string name;  ///< module path for messages: "model.layers.0.mlp.down_proj"
   WeightFormat format;
-  std::int64_t rows = 0;  ///< out_features (for an embedding: vocab_size)
-  std::int64_t cols = 0;  ///< in_features (for an embedding: hidden_size)
+  std::int64_t rows = 0;              ///< out_features (for an embedding: vocab_size)
+  std::int64_t cols = 0;              ///< in_features (for an embedding: hidden_size)
   const std::byte* weight = nullptr;  ///< dense [rows, cols], or packed [rows, cols*bits/32] uint32
   const std::byte* scales = nullptr;  ///< affine: [rows, cols/group_size] of format.dtype
   const std::byte* biases = nullptr;  ///< affine: [rows, cols/group_size] of format.dtype

@@ -1,9 +1,8 @@
 // Goldens are stale when the script that makes them changed, or when a golden was edited by hand.
 
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
