@@ -6,26 +6,16 @@ namespace bobby {
 
 std::string_view code_name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kUsage:
-      return "usage";
-    case ErrorCode::kNotFound:
-      return "not_found";
-    case ErrorCode::kIo:
-      return "io";
-    case ErrorCode::kMalformed:
-      return "malformed";
-    case ErrorCode::kUnsupported:
-      return "unsupported";
-    case ErrorCode::kMismatch:
-      return "mismatch";
-    case ErrorCode::kLimit:
-      return "limit";
-    case ErrorCode::kNumeric:
-      return "numeric";
-    case ErrorCode::kCancelled:
-      return "cancelled";
-    case ErrorCode::kInternal:
-      return "internal";
+    case ErrorCode::kUsage: return "usage";
+    case ErrorCode::kNotFound: return "not_found";
+    case ErrorCode::kIo: return "io";
+    case ErrorCode::kMalformed: return "malformed";
+    case ErrorCode::kUnsupported: return "unsupported";
+    case ErrorCode::kMismatch: return "mismatch";
+    case ErrorCode::kLimit: return "limit";
+    case ErrorCode::kNumeric: return "numeric";
+    case ErrorCode::kCancelled: return "cancelled";
+    case ErrorCode::kInternal: return "internal";
   }
   return "internal";
 }

@@ -1,0 +1,41 @@
+# Thin: each target is one or two commands that you could type yourself.
+PRESET ?= release
+BUILD := build/$(PRESET)
+BOBBY := $(BUILD)/bin/bobby
+PROMPT ?= write about coffee
+
+.PHONY: post test bench fmt lint build setup-build setup-test clean
+
+post: setup-build build  ## build, fetch the demo model, print three posts
+	@tools/demo_model.sh $(BOBBY)
+	@$(BOBBY) post 3 "$(PROMPT)"
+
+test: setup-test  ## every check of the project
+	@tools/test.sh
+
+bench: setup-test  ## micro-benchmarks of the kernels, beside their limits
+	@cmake --preset $(PRESET) -DBOBBY_BUILD_BENCH=ON
+	@cmake --build --preset $(PRESET)
+	@for bench in $(BUILD)/bench/*_bench; do $$bench; done
+
+fmt:  ## format every C++ file in place
+	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
+
+lint: setup-test  ## formatting, clang-tidy, include directions
+	@tools/lint.sh
+
+build: $(BUILD)/build.ninja
+	@cmake --build --preset $(PRESET) --target bobby -- --quiet
+
+$(BUILD)/build.ninja:
+	@mkdir -p build
+	@cmake --preset $(PRESET) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+
+setup-build:
+	@tools/setup.sh
+
+setup-test:
+	@tools/setup.sh test
+
+clean:
+	rm -rf build

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what the build needs, or prints the one command that does when it may not.
+# Usage: tools/setup.sh [test]   ("test" adds what only the tests and the linters need)
+set -eu
+
+build="build-essential cmake ninja-build ccache pkg-config git ca-certificates python3 python3-pip
+  libsimdjson-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev libpcre2-dev
+  libutf8proc-dev libtomlplusplus-dev libexpected-dev libssl-dev libgtest-dev"
+tests="libbenchmark-dev clang clang-format clang-tidy libclang-rt-14-dev
+  g++-aarch64-linux-gnu qemu-user"
+brews="cmake ninja ccache pkg-config simdjson nlohmann-json cli11 spdlog fmt pcre2 utf8proc
+  tomlplusplus tl-expected openssl@3 googletest google-benchmark"
+
+if [ "$(uname -s)" = Darwin ]; then
+  command -v brew >/dev/null || { echo "setup: Homebrew is needed: see brew.sh" >&2; exit 1; }
+  for formula in $brews; do
+    brew list --versions "$formula" >/dev/null 2>&1 || brew install "$formula"
+  done
+  exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "setup: only Debian, Ubuntu and macOS are set up automatically; install the equivalents of:" >&2
+  echo "  $build $tests" | tr -s ' \n' ' ' >&2
+  echo >&2
+  exit 1
+fi
+
+wanted=$build
+[ "${1:-}" = test ] && wanted="$build $tests"
+missing=
+for package in $wanted; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+
+command="apt-get install -y --no-install-recommends$missing"
+if [ "$(id -u)" = 0 ]; then
+  run=
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+  run="sudo"
+else
+  echo "setup: these packages are missing; install them with:" >&2
+  echo "  sudo $command" >&2
+  exit 1
+fi
+echo "setup: installing$missing" >&2
+$run apt-get update -q >&2
+$run env DEBIAN_FRONTEND=noninteractive $command >&2
