@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "base/progress.h"
 #include "base/result.h"
 #include "generation/request.h"
 #include "generation/trace.h"
@@ -24,10 +25,8 @@ struct LoadedModel {
   std::shared_ptr<const Tokenizer> tokenizer;
 };
 
-/// What is being loaded ("weights", "tokenizer") and how far it is, 0..1.
-using LoadProgress = std::function<void(std::string_view stage, double fraction)>;
 /// Makes the model; called at most once at a time, and again only after it failed.
-using ModelLoader = std::function<Result<std::shared_ptr<LoadedModel>>(const LoadProgress&)>;
+using ModelLoader = std::function<Result<std::shared_ptr<LoadedModel>>(const ProgressFn&)>;
 
 struct GeneratorOptions {
   KvFormat kv_format = KvFormat::kF16;
@@ -53,7 +52,7 @@ class Generator {
   Generator& operator=(const Generator&) = delete;
 
   /// Loads the model unless it is there, and returns it. The loader's Error otherwise.
-  Result<std::shared_ptr<LoadedModel>> prewarm(const LoadProgress& progress = {});
+  Result<std::shared_ptr<LoadedModel>> prewarm(const ProgressFn& progress = {});
   bool loaded() const;
 
   /// Uploads `adapter` for use in requests (AdapterUse), loading the model first if need be. The

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/progress.h"
 #include "generation/sampler.h"
 #include "model/model.h"
 
@@ -51,8 +52,7 @@ struct GenerationRequest {
   std::vector<AdapterUse> adapters;    ///< summed; from Generator::attach(); empty: the base
 
   std::function<RowAction(const TokenEvent&)> on_token = {};
-  /// Prompt tokens done, of how many; called between chunks.
-  std::function<void(std::int64_t done, std::int64_t total)> on_prefill = {};
+  ProgressFn on_prefill = {};  ///< phase "prefill", in tokens of the prompt; called between chunks
   const std::atomic<bool>* cancel = nullptr;  ///< looked at between steps
 };
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "generation/generator.h"
 #include "voice/post_rules.h"
@@ -33,7 +34,7 @@ struct PostRequest {
 
   /// Raw text of post `index` as it is written; `attempt` counts from 0.
   std::function<void(std::uint32_t index, int attempt, std::string_view text)> on_text = {};
-  std::function<void(std::int64_t done, std::int64_t total)> on_prefill = {};
+  ProgressFn on_prefill = {};  ///< GenerationRequest::on_prefill
   const std::atomic<bool>* cancel = nullptr;
 };
 
