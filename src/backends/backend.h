@@ -96,7 +96,7 @@ struct LoraRows {
 struct Projection {
   const Weight* weight = nullptr;  ///< [out_features, in_features]
   const Weight* bias = nullptr;    ///< dense [1, out_features], or null
-  std::span<const LoraRows> lora;
+  std::span<const LoraRows> lora = {};
   Activation out;  ///< [rows of x, out_features]
 };
 
