@@ -54,7 +54,8 @@ struct Tensor : TensorInfo {
   Error view_error(ErrorCode code) const;
 };
 
-/// "F32 [2, 3]", for messages.
+/// "[2, 3]" and "F32 [2, 3]", for messages.
+std::string describe(std::span<const std::uint64_t> shape);
 std::string describe(DType dtype, std::span<const std::uint64_t> shape);
 
 }  // namespace safetensors

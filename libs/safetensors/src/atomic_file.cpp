@@ -1,0 +1,84 @@
+#include "atomic_file.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+namespace safetensors {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path folder_of(const fs::path& target) {
+  return target.has_parent_path() ? target.parent_path() : fs::path(".");
+}
+
+// Unique among the processes of a machine and the threads of a process. Short and independent of
+// the target's name, which may be as long as a name can be.
+fs::path temporary_name(const fs::path& folder) {
+  static std::atomic<std::uint64_t> counter = 0;
+  return folder / (".safetensors-" + std::to_string(::getpid()) + "-" +
+                   std::to_string(counter.fetch_add(1)) + ".tmp");
+}
+
+Result<void> sync_folder(const fs::path& folder) {
+  const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems cannot sync a folder (EINVAL); the rename has happened all the same.
+  if (descriptor && ::fsync(descriptor.get()) != 0 && errno != EINVAL)
+    return fail(system_error(errno, folder.string(), "cannot sync the folder"));
+  return {};
+}
+
+}  // namespace
+
+Result<AtomicFile> AtomicFile::create(const fs::path& target) {
+  std::error_code ignored;
+  const fs::file_status status = fs::status(target, ignored);
+  if (!target.has_filename() || (fs::exists(status) && !fs::is_regular_file(status)))
+    return fail({.code = ErrorCode::kNotAFile,
+                 .file = target.string(),
+                 .problem = "cannot be written: it is not a regular file"});
+  for (;;) {
+    fs::path temporary = temporary_name(folder_of(target));
+    Descriptor descriptor(
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (descriptor) return AtomicFile(target, std::move(temporary), std::move(descriptor));
+    // A file left by a dead process that had our number: take the next name.
+    if (errno != EEXIST)
+      return fail(
+          system_error(errno, target.string(), "cannot create a temporary file in its folder"));
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<void> AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    // Linux writes at most 2 GiB a call; other systems refuse more.
+    const std::size_t length = std::min(bytes.size(), std::size_t{1} << 30);
+    const ::ssize_t written =
+        ::pwrite(descriptor_.get(), bytes.data(), length, static_cast<::off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0)
+      return fail(system_error(written < 0 ? errno : EIO, target_.string(), "cannot write"));
+    offset += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+Result<void> AtomicFile::commit() {
+  if (::fsync(descriptor_.get()) != 0)
+    return fail(system_error(errno, target_.string(), "cannot sync the file"));
+  if (::rename(temporary_.c_str(), target_.c_str()) != 0)
+    return fail(system_error(errno, target_.string(), "cannot rename the temporary file to it"));
+  temporary_.clear();
+  return sync_folder(folder_of(target_));
+}
+
+}  // namespace safetensors

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "safetensors/error.h"
+#include "system_error.h"
+
+namespace safetensors {
+
+/// A file that appears under its name whole or not at all: written as a temporary file in the same
+/// folder, renamed over the target at the end, removed if that never happens.
+class AtomicFile {
+ public:
+  static Result<AtomicFile> create(const std::filesystem::path& target);
+
+  AtomicFile(AtomicFile&&) noexcept = default;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+
+  Result<void> write_at(std::uint64_t offset, std::span<const std::byte> bytes);
+  /// Syncs the file, renames it, syncs the folder. Once.
+  Result<void> commit();
+
+ private:
+  AtomicFile(std::filesystem::path target, std::filesystem::path temporary, Descriptor descriptor)
+      : target_(std::move(target)),
+        temporary_(std::move(temporary)),
+        descriptor_(std::move(descriptor)) {}
+
+  std::filesystem::path target_;
+  std::filesystem::path temporary_;  // empty after a move or the rename: a moved-from path is empty
+  Descriptor descriptor_;
+};
+
+}  // namespace safetensors
