@@ -40,6 +40,7 @@ struct PostRequest {
 
 /// Sample numbers of one post's tries are this far apart; at most this many posts a request.
 inline constexpr std::uint32_t kTryStride = 1u << 20;
+inline constexpr int kMostRetries = 1000;
 
 struct Post {
   std::uint32_t index = 0;  ///< its number within the request
@@ -54,8 +55,8 @@ struct Post {
   double decode_tok_s = 0.0;
 };
 
-enum class Rejection : std::uint8_t { kEmpty, kTooShort, kDuplicate };
-/// "empty", "too short", "duplicate".
+enum class Rejection : std::uint8_t { kEmpty, kTooShort, kDuplicate, kCancelled };
+/// "empty", "too short", "duplicate", "cancelled".
 std::string_view rejection_name(Rejection reason);
 
 /// A try that did not become a post.

@@ -1,0 +1,225 @@
+#include "posts/post_writer.h"
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "voice/graphemes.h"
+
+namespace bobby {
+namespace {
+
+/// A row may run on this many graphemes past char_limit before it is stopped: enough to see whether
+/// a sentence that ends at the limit ends there.
+constexpr std::int64_t kOverrun = 8;
+
+std::uint64_t draw_seed() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+/// A try of one post, cleaned.
+struct Candidate {
+  Completion completion;
+  CleanPost clean;
+};
+
+struct Slot {
+  std::vector<Candidate> tries;
+  std::optional<std::size_t> accepted;
+};
+
+Result<void> validate(const PostRequest& request) {
+  std::vector<Error> errors;
+  const auto check = [&](bool holds, std::string where, std::string expected, std::int64_t found) {
+    if (!holds)
+      errors.push_back({.code = ErrorCode::kUsage,
+                        .where = std::move(where),
+                        .problem = "is out of range",
+                        .expected = std::move(expected),
+                        .found = std::to_string(found)});
+  };
+  check(request.count >= 1 && request.count <= kTryStride, "count",
+        "1 to " + std::to_string(kTryStride), request.count);
+  check(request.retries >= 0 && request.retries <= kMostRetries, "retries",
+        "0 to " + std::to_string(kMostRetries), request.retries);
+  check(request.rules.char_limit >= 0, "char-limit", "0 (none) or more", request.rules.char_limit);
+  check(request.rules.min_chars >= 0, "min-chars", "0 or more", request.rules.min_chars);
+  check(request.rules.char_limit == 0 || request.rules.min_chars <= request.rules.char_limit,
+        "min-chars", "at most char-limit, " + std::to_string(request.rules.char_limit),
+        request.rules.min_chars);
+  if (errors.empty()) return {};
+  return fail(join_errors(std::move(errors)));
+}
+
+/// One request's posts: which tries there are, which of them stand, and which are still to be made.
+class Writing {
+ public:
+  Writing(const PostRequest& request, Generator& generator)
+      : request_(request),
+        generator_(generator),
+        seed_(request.seed ? *request.seed : draw_seed()),
+        most_tries_(request.sampling.temperature == 0.0f || request.raw
+                        ? 1
+                        : static_cast<std::size_t>(request.retries) + 1),
+        slots_(request.count) {
+    rules_ = request.rules;
+    rules_.stops.insert(rules_.stops.end(), request.form.stops.begin(), request.form.stops.end());
+  }
+
+  Result<PostBatch> run() {
+    BOBBY_TRY(prompt_, render_prompt(request_.form, request_.prompt, request_.system));
+    while (true) {
+      const std::vector<std::uint32_t> open = unresolved();
+      if (open.empty() || cancelled_) return result();
+      BOBBY_CHECK(try_again(open));
+    }
+  }
+
+ private:
+  /// Settles every post by the tries made so far, from none; returns those that need another one.
+  /// A post is its first try that is one and is no earlier post's text. Settling again from the
+  /// beginning makes the outcome the same in whatever order the tries were made.
+  std::vector<std::uint32_t> unresolved() {
+    std::vector<std::uint32_t> open;
+    std::set<std::string_view> taken;
+    for (std::uint32_t index = 0; index < slots_.size(); ++index) {
+      Slot& slot = slots_[index];
+      slot.accepted.reset();
+      for (std::size_t attempt = 0; attempt < slot.tries.size() && !slot.accepted; ++attempt)
+        if (!rejection(slot.tries[attempt], taken)) slot.accepted = attempt;
+      if (slot.accepted)
+        taken.insert(slot.tries[*slot.accepted].clean.text);
+      else if (slot.tries.size() < most_tries_)
+        open.push_back(index);
+    }
+    return open;
+  }
+
+  std::optional<Rejection> rejection(const Candidate& candidate,
+                                     const std::set<std::string_view>& taken) const {
+    if (candidate.completion.finish_reason == FinishReason::kCancelled)
+      return Rejection::kCancelled;
+    if (request_.raw) return std::nullopt;
+    if (candidate.clean.graphemes == 0) return Rejection::kEmpty;
+    if (candidate.clean.too_short) return Rejection::kTooShort;
+    if (taken.contains(candidate.clean.text)) return Rejection::kDuplicate;
+    return std::nullopt;
+  }
+
+  /// One more try for each of `open`, together.
+  Result<void> try_again(const std::vector<std::uint32_t>& open) {
+    GenerationRequest generation;
+    generation.prompt = prompt_;
+    generation.max_tokens = request_.max_tokens;
+    generation.sampling = request_.sampling;
+    generation.seed = seed_;
+    generation.stop = request_.form.stops;
+    generation.adapters = request_.adapters;
+    generation.on_prefill = request_.on_prefill;
+    generation.cancel = request_.cancel;
+    generation.samples.clear();
+    for (const std::uint32_t index : open)
+      generation.samples.push_back(index +
+                                   static_cast<std::uint32_t>(attempt_of(index)) * kTryStride);
+    generation.on_token = [&](const TokenEvent& event) {
+      const std::uint32_t index = open[event.row];
+      if (request_.on_text && !event.text.empty())
+        request_.on_text(index, static_cast<int>(attempt_of(index)), event.text);
+      return long_enough(event.all_text) ? RowAction::kFinish : RowAction::kContinue;
+    };
+    auto completions = generator_.generate(generation);
+    if (!completions && completions.error().code == ErrorCode::kCancelled) {
+      cancelled_ = true;  // what earlier rounds accepted stands
+      return {};
+    }
+    if (!completions) return fail(std::move(completions).error());
+    for (std::size_t row = 0; row < open.size(); ++row) {
+      Completion& completion = (*completions)[row];
+      cancelled_ |= completion.finish_reason == FinishReason::kCancelled;
+      CleanPost clean = clean_post(completion.text, rules_);
+      slots_[open[row]].tries.push_back({std::move(completion), std::move(clean)});
+    }
+    return {};
+  }
+
+  std::size_t attempt_of(std::uint32_t index) const { return slots_[index].tries.size(); }
+
+  /// Whether more text cannot change the post, which is cut at char_limit anyway.
+  bool long_enough(std::string_view text) const {
+    const std::int64_t limit = rules_.char_limit;
+    // A grapheme has a byte at least, so a short text needs no counting.
+    if (request_.raw || limit == 0 || std::ssize(text) <= limit + kOverrun) return false;
+    PostRules rules = rules_;
+    rules.char_limit = 0;
+    return clean_post(text, rules).graphemes > limit + kOverrun;
+  }
+
+  Post post(std::uint32_t index) const {
+    const Slot& slot = slots_[index];
+    const Candidate& candidate = slot.tries[*slot.accepted];
+    const Completion& completion = candidate.completion;
+    const std::string& text = request_.raw ? completion.text : candidate.clean.text;
+    const bool cut = !request_.raw && candidate.clean.cut != PostCut::kNone;
+    return {.index = index,
+            .text = text,
+            .graphemes = count_graphemes(text),
+            .tokens = std::ssize(completion.tokens),
+            .seed = seed_,
+            .finish_reason = cut ? FinishReason::kLengthLimit : completion.finish_reason,
+            .tries = static_cast<int>(*slot.accepted) + 1,
+            .mean_logprob = completion.mean_logprob,
+            .prefill_ms = completion.prefill_ms,
+            .decode_tok_s = completion.decode_tok_s};
+  }
+
+  PostBatch result() {
+    PostBatch batch;
+    batch.seed = seed_;
+    batch.cancelled = cancelled_;
+    std::set<std::string_view> taken;
+    for (std::uint32_t index = 0; index < slots_.size(); ++index) {
+      const Slot& slot = slots_[index];
+      const std::size_t rejected = slot.accepted.value_or(slot.tries.size());
+      for (std::size_t attempt = 0; attempt < rejected; ++attempt)
+        batch.rejected.push_back({.index = index,
+                                  .attempt = static_cast<int>(attempt),
+                                  .reason = *rejection(slot.tries[attempt], taken),
+                                  .text = slot.tries[attempt].clean.text});
+      if (!slot.accepted) continue;
+      taken.insert(slot.tries[*slot.accepted].clean.text);
+      batch.posts.push_back(post(index));
+    }
+    return batch;
+  }
+
+  const PostRequest& request_;
+  Generator& generator_;
+  std::uint64_t seed_;
+  std::size_t most_tries_;
+  PostRules rules_;
+  std::string prompt_;
+  std::vector<Slot> slots_;
+  bool cancelled_ = false;
+};
+
+}  // namespace
+
+std::string_view rejection_name(Rejection reason) {
+  switch (reason) {
+    case Rejection::kEmpty: return "empty";
+    case Rejection::kTooShort: return "too short";
+    case Rejection::kDuplicate: return "duplicate";
+    case Rejection::kCancelled: return "cancelled";
+  }
+  return "empty";
+}
+
+Result<PostBatch> PostWriter::write(const PostRequest& request) {
+  BOBBY_CHECK(validate(request));
+  return Writing(request, *generator_).run();
+}
+
+}  // namespace bobby
