@@ -1,0 +1,61 @@
+#include "app/device.h"
+
+#include <charconv>
+#include <fmt/format.h>
+#include <string>
+#include <vector>
+
+#include "app/suggest.h"
+#include "backends/cpu/cpu.h"
+#include "backends/reference/reference.h"
+
+namespace bobby {
+
+Result<DeviceName> parse_device(std::string_view text) {
+  using Kind = DeviceName::Kind;
+  if (text == "cpu") return DeviceName{Kind::kCpu};
+  if (text == "reference") return DeviceName{Kind::kReference};
+  if (text == "mlx") return DeviceName{Kind::kMlx};
+  if (text == "cuda") return DeviceName{Kind::kCuda};
+  if (text.starts_with("cuda:")) {
+    const std::string_view digits = text.substr(5);
+    int index = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+    if (error == std::errc() && end == digits.data() + digits.size() && index >= 0)
+      return DeviceName{Kind::kCuda, index};
+  }
+  const std::vector<std::string> known = {"cpu", "reference", "cuda", "mlx"};
+  return fail({.code = ErrorCode::kUsage,
+               .where = "--device",
+               .problem = "no such device",
+               .expected = "cpu, reference, cuda[:N] or mlx",
+               .found = fmt::format("\"{}\"", text),
+               .hint = did_you_mean(text, known)});
+}
+
+Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
+  BOBBY_TRY(const DeviceName device, parse_device(settings.text(Opt::kDevice)));
+  switch (device.kind) {
+    case DeviceName::Kind::kReference: return make_reference_backend();
+    case DeviceName::Kind::kCpu: {
+      CpuOptions options{.threads = static_cast<int>(settings.integer(Opt::kThreads)),
+                         .isa = std::nullopt};
+      if (settings.given(Opt::kIsa)) options.isa = parse_isa(settings.text(Opt::kIsa));
+      return make_cpu_backend(options);
+    }
+    case DeviceName::Kind::kCuda:
+      return fail({.code = ErrorCode::kUnsupported,
+                   .where = fmt::format("--device {}", settings.text(Opt::kDevice)),
+                   .problem = "this build has no CUDA backend",
+                   .hint = "it comes with a later version; --device cpu works everywhere"});
+    case DeviceName::Kind::kMlx:
+      return fail({.code = ErrorCode::kUnsupported,
+                   .where = "--device mlx",
+                   .problem = "this build has no MLX backend",
+                   .hint = "it comes with a later version for Apple silicon; --device cpu works "
+                           "everywhere"});
+  }
+  return fail({.code = ErrorCode::kInternal, .problem = "a device without a case"});
+}
+
+}  // namespace bobby

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "app/settings.h"
+#include "backends/backend.h"
+#include "base/result.h"
+
+namespace bobby {
+
+/// A --device: "cpu", "reference", "cuda", "cuda:1", "mlx". Naming one does not mean having it.
+struct DeviceName {
+  enum class Kind { kCpu, kReference, kCuda, kMlx };
+  Kind kind = Kind::kCpu;
+  int index = 0;  ///< cuda:N
+};
+
+/// kUsage names the nearest known device.
+Result<DeviceName> parse_device(std::string_view text);
+
+/// The backend that --device, --threads and --isa ask for. kUnsupported says how to get a device
+/// that this build does not have. The only place that names concrete backends.
+Result<std::unique_ptr<Backend>> make_backend(const Settings& settings);
+
+}  // namespace bobby

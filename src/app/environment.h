@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace bobby {
+
+/// Environment variables as a value, so that tests can make their own. An empty one counts as
+/// unset.
+class Environment {
+ public:
+  Environment() = default;
+  explicit Environment(std::map<std::string, std::string, std::less<>> variables)
+      : variables_(std::move(variables)) {}
+  static Environment of_process();
+
+  std::optional<std::string> get(std::string_view name) const;
+  const std::map<std::string, std::string, std::less<>>& variables() const { return variables_; }
+
+  /// $HOME, or "." when there is none.
+  std::filesystem::path home() const;
+  /// $XDG_CONFIG_HOME/bobby, $XDG_DATA_HOME/bobby: by default under ~/.config and ~/.local/share.
+  std::filesystem::path config_folder() const;
+  std::filesystem::path data_folder() const;
+  /// The Hugging Face hub cache: HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub, or
+  /// ~/.cache/huggingface/hub, the first that is set.
+  std::filesystem::path hub_cache() const;
+
+ private:
+  std::filesystem::path xdg(std::string_view variable, std::string_view fallback) const;
+
+  std::map<std::string, std::string, std::less<>> variables_;
+};
+
+}  // namespace bobby

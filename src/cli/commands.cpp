@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include "cli/command.h"
+
+namespace bobby::cli {
+namespace {
+
+constexpr const Command* kCommands[] = {
+    &kCompletions,
+    &kMan,
+    &kConfig,
+};
+
+constexpr Opt kCommon[] = {
+    Opt::kModel,   Opt::kAdapter, Opt::kDevice, Opt::kThreads, Opt::kIsa,
+    Opt::kOffline, Opt::kConfig,  Opt::kJson,   Opt::kVerbose, Opt::kQuiet,
+};
+
+constexpr LaterCommand kLater[] = {
+    {"serve", "the HTTP API and its page"},
+    {"bot", "posting to Bluesky"},
+    {"data", "importing and inspecting archives"},
+    {"train", "training an adapter"},
+    {"model pull", "downloading models"},
+    {"model list", "listing models"},
+    {"model fuse", "merging an adapter into a model"},
+    {"adapter export", "exporting adapters"},
+    {"adapter import", "importing adapters"},
+    {"adapter fidelity", "measuring what an adapter keeps"},
+};
+
+}  // namespace
+
+std::string Command::full_name() const {
+  return group.empty() ? std::string(name) : fmt::format("{} {}", group, name);
+}
+
+std::span<const Command* const> all_commands() {
+  return kCommands;
+}
+
+std::span<const Opt> common_options() {
+  return kCommon;
+}
+
+std::vector<Opt> options_of(const Command& command) {
+  std::vector<Opt> options(command.options.begin(), command.options.end());
+  options.insert(options.end(), std::begin(kCommon), std::end(kCommon));
+  return options;
+}
+
+std::span<const LaterCommand> later_commands() {
+  return kLater;
+}
+
+}  // namespace bobby::cli

@@ -1,0 +1,49 @@
+#include "app/config_file.h"
+
+#include <gtest/gtest.h>
+
+#include "temporary_folder.h"
+
+namespace bobby {
+namespace {
+
+TEST(ConfigFile, SpellsValuesAsTheCommandLineWould) {
+  const TemporaryFolder folder;
+  const auto file = folder.write("bobby.toml",
+                                 "# mine\ntemperature = 0.85\ncount = 3\ngreedy = true\n\n"
+                                 "adapter = [\"a\", \"b:20\"]\nmodel = \"x/y\"\n");
+  const auto entries = read_config_file(file);
+  ASSERT_TRUE(entries) << entries.error().to_string();
+  ASSERT_EQ(entries->size(), 5u);
+  EXPECT_EQ((*entries)[0].key, "temperature");
+  EXPECT_EQ((*entries)[0].values, std::vector<std::string>{"0.85"});
+  EXPECT_EQ((*entries)[0].line, 2);
+  EXPECT_EQ((*entries)[1].values, std::vector<std::string>{"3"});
+  EXPECT_EQ((*entries)[2].values, std::vector<std::string>{"true"});
+  EXPECT_EQ((*entries)[3].values, (std::vector<std::string>{"a", "b:20"}));
+  EXPECT_EQ((*entries)[3].line, 6);
+}
+
+TEST(ConfigFile, NamesTheLineOfWhatIsNotToml) {
+  const TemporaryFolder folder;
+  const auto entries = read_config_file(folder.write("bobby.toml", "count = 3\ntop_p = = 1\n"));
+  ASSERT_FALSE(entries);
+  EXPECT_EQ(entries.error().code, ErrorCode::kUsage);
+  EXPECT_NE(entries.error().where.find("bobby.toml:2"), std::string::npos);
+}
+
+TEST(ConfigFile, RefusesTablesByName) {
+  const TemporaryFolder folder;
+  const auto entries = read_config_file(folder.write("bobby.toml", "[post]\ncount = 3\n"));
+  ASSERT_FALSE(entries);
+  EXPECT_NE(entries.error().where.find("'post'"), std::string::npos);
+}
+
+TEST(ConfigFile, SaysThatAFileIsMissing) {
+  const auto entries = read_config_file("/nonexistent/bobby.toml");
+  ASSERT_FALSE(entries);
+  EXPECT_EQ(entries.error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace bobby
