@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <string>
+#include <utility>
 
 #include "safetensors/error.h"
 #include "system_error.h"
@@ -17,7 +17,10 @@ class AtomicFile {
  public:
   static Result<AtomicFile> create(const std::filesystem::path& target);
 
-  AtomicFile(AtomicFile&&) noexcept = default;
+  AtomicFile(AtomicFile&& other) noexcept
+      : target_(std::move(other.target_)),
+        temporary_(std::exchange(other.temporary_, {})),
+        descriptor_(std::move(other.descriptor_)) {}
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();
 
@@ -32,7 +35,7 @@ class AtomicFile {
         descriptor_(std::move(descriptor)) {}
 
   std::filesystem::path target_;
-  std::filesystem::path temporary_;  // empty after a move or the rename: a moved-from path is empty
+  std::filesystem::path temporary_;  // empty after a move or the rename
   Descriptor descriptor_;
 };
 

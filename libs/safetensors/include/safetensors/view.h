@@ -56,7 +56,8 @@ concept Element = std::is_trivially_copyable_v<T> && requires(DType dtype) {
 template <Element T>
 class AlignedView {
  public:
-  /// `bytes` is a whole number of T. `alignment` is a power of two, at least alignof(T).
+  /// `bytes` is a whole number of T. `alignment` is a power of two, at least alignof(T). Throws
+  /// std::bad_alloc; Tensor::as() catches it.
   AlignedView(std::span<const std::byte> bytes, std::size_t alignment) {
     const std::size_t count = bytes.size() / sizeof(T);
     if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignment == 0) {

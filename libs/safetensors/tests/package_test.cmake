@@ -1,0 +1,18 @@
+# Builds and installs the library alone, then builds and runs a project that finds the package.
+function(run)
+  execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+file(REMOVE_RECURSE ${SCRATCH})
+set(common -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_BUILD_TYPE=Release)
+if(LAUNCHER)
+  list(APPEND common -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
+endif()
+run(${CMAKE_COMMAND} -S ${SOURCE} -B ${SCRATCH}/build ${common} -DSAFETENSORS_CPP_BUILD_TESTS=OFF
+    -DCMAKE_INSTALL_PREFIX=${SCRATCH}/prefix)
+run(${CMAKE_COMMAND} --build ${SCRATCH}/build)
+run(${CMAKE_COMMAND} --install ${SCRATCH}/build)
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples/find_package -B ${SCRATCH}/consumer ${common}
+    -DCMAKE_PREFIX_PATH=${SCRATCH}/prefix)
+run(${CMAKE_COMMAND} --build ${SCRATCH}/consumer)
+run(${SCRATCH}/consumer/hello_tensors ${SCRATCH}/hello.safetensors)
+run(${SCRATCH}/build/examples/safetensors_check ${SCRATCH}/hello.safetensors)
