@@ -1,0 +1,118 @@
+// V of kernel_body.h for AVX-512 (F, BW, VL, DQ), with VNNI where the translation unit has it.
+#include <immintrin.h>
+
+#include "backends/cpu/linear/kernels.h"
+
+#define BOBBY_VECTORS_IN_REGISTERS
+
+namespace bobby::cpu {
+namespace {
+
+struct V {
+  using I32 = __m512i;
+  using F32 = __m512;
+  using Words = __m512i;
+
+  static I32 zero_i() { return _mm512_setzero_si512(); }
+  static F32 zero_f() { return _mm512_setzero_ps(); }
+  static Words load_words(const unsigned char* bytes) { return _mm512_loadu_si512(bytes); }
+
+  template <int kBits, int kField>
+  static Words field(Words words) {
+    const __m512i shifted = kField == 0 ? words : _mm512_srli_epi16(words, kField * kBits);
+    if constexpr (kField == 16 / kBits - 1) {
+      return shifted;
+    } else {
+      return _mm512_and_si512(shifted, _mm512_set1_epi16((1 << kBits) - 1));
+    }
+  }
+
+  template <int kLanes>
+  static I32 dot(I32 acc, Words words, const std::int16_t* x) {
+    const __m512i q = _mm512_load_si512(x);
+#if defined(__AVX512VNNI__)
+    return _mm512_dpwssd_epi32(acc, words, q);
+#else
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(words, q));
+#endif
+  }
+
+  // Halves the lanes of each group until one is left: of two vectors, the lower halves of all
+  // groups plus the upper halves. The last step leaves the sums in an order that one permutation
+  // mends.
+  template <int kLanes>
+  static I32 reduce(const I32* v) {
+    if constexpr (kLanes == 16) {
+      __m512i half[8];
+#pragma GCC unroll 8
+      for (int i = 0; i < 8; ++i) {
+        half[i] = _mm512_add_epi32(_mm512_shuffle_i32x4(v[2 * i], v[2 * i + 1], 0x44),
+                                   _mm512_shuffle_i32x4(v[2 * i], v[2 * i + 1], 0xee));
+      }
+      return reduce<8>(half);
+    } else if constexpr (kLanes == 8) {
+      __m512i half[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        half[i] = _mm512_add_epi32(_mm512_shuffle_i32x4(v[2 * i], v[2 * i + 1], 0x88),
+                                   _mm512_shuffle_i32x4(v[2 * i], v[2 * i + 1], 0xdd));
+      }
+      return reduce<4>(half);
+    } else if constexpr (kLanes == 4) {
+      __m512i half[2];
+      for (int i = 0; i < 2; ++i) {
+        half[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(v[2 * i], v[2 * i + 1]),
+                                   _mm512_unpackhi_epi64(v[2 * i], v[2 * i + 1]));
+      }
+      return _mm512_permutexvar_epi32(
+          _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+          add_pairs(half[0], half[1]));
+    } else {
+      return _mm512_permutexvar_epi32(
+          _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15),
+          add_pairs(v[0], v[1]));
+    }
+  }
+
+  static F32 to_float(I32 a) {
+    return _mm512_cvtepi32_ps(a);
+  }
+  static F32 mul(F32 a, F32 b) {
+    return _mm512_mul_ps(a, b);
+  }
+  static F32 add(F32 a, F32 b) {
+    return _mm512_add_ps(a, b);
+  }
+  static F32 fma(F32 a, F32 b, F32 c) {
+    return _mm512_fmadd_ps(a, b, c);
+  }
+  static F32 load_f(const float* values) {
+    return _mm512_loadu_ps(values);
+  }
+
+  template <int kType>
+  static F32 load_as(const unsigned char* bytes) {
+    if constexpr (kType == kF32) return _mm512_loadu_ps(bytes);
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+    if constexpr (kType == kF16) return _mm512_cvtph_ps(bits);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+
+  static float fold(F32 a) {
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+
+ private:
+  static __m512i add_pairs(__m512i a, __m512i b) {
+    const __m512 x = _mm512_castsi512_ps(a);
+    const __m512 y = _mm512_castsi512_ps(b);
+    return _mm512_add_epi32(_mm512_castps_si512(_mm512_shuffle_ps(x, y, 0x88)),
+                            _mm512_castps_si512(_mm512_shuffle_ps(x, y, 0xdd)));
+  }
+};
+
+}  // namespace
+}  // namespace bobby::cpu

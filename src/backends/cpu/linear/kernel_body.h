@@ -1,0 +1,356 @@
+// The kernels, written once over a policy V of sixteen-lane vectors and included by one translation
+// unit for each instruction set, after V. Everything is in an unnamed namespace and calls nothing
+// inline from outside (builtins only), so that no code compiled for a larger instruction set can
+// be picked by the linker for a smaller one.
+//
+// V offers: I32 and F32 (16 lanes), Words (32 words of 16 bits), and
+//   zero_i, zero_f, load_words(bytes), field<bits, i>(words),
+//   dot<lanes>(acc, words, x): acc + products, each product in a lane of its own group,
+//   reduce<lanes>(I32[lanes]): sums of `lanes` adjacent lanes = sixteen sums in order,
+//   add_i, to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32).
+
+#include "backends/cpu/linear/kernels.h"
+
+// Loops over vectors in registers must be unrolled; where a vector is an array (portable),
+// unrolling only costs compile time.
+#if defined(BOBBY_VECTORS_IN_REGISTERS)
+#define BOBBY_UNROLL(n) _Pragma(BOBBY_UNROLL_TEXT(GCC unroll n))
+#define BOBBY_UNROLL_TEXT(text) #text
+#else
+#define BOBBY_UNROLL(n)
+#endif
+
+namespace bobby::cpu {
+namespace {
+
+constexpr int kBlockBytes = 64;
+constexpr int kWords = 32;
+
+// ---- Packing activations --------------------------------------------------------------------
+
+struct GroupQuantizer {
+  float scale;
+  float inverse;
+};
+
+inline GroupQuantizer group_quantizer(const float* x, int count) {
+  std::int32_t largest = 0;  // bits of |x| order like |x|, with infinity and NaN above all numbers
+  for (int i = 0; i < count; ++i) {
+    std::int32_t bits;
+    __builtin_memcpy(&bits, x + i, sizeof bits);
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
+  }
+  if (largest >= 0x7f800000) return {__builtin_nanf(""), 0.0f};
+  float max;
+  __builtin_memcpy(&max, &largest, sizeof max);
+  if (max < 0x1p-100f) max = 0x1p-100f;
+  return {max / 16383.0f, 16383.0f / max};
+}
+
+// Quantises one group into q, in column order; returns the sum of the integers.
+inline std::int32_t quantize_group(const float* x, int count, float inverse, std::int16_t* q) {
+  constexpr float kRound =
+      0x1.8p23f;  // adding and subtracting it rounds |v| < 2^22 to nearest even
+  std::int32_t sum = 0;
+  for (int i = 0; i < count; ++i) {
+    const float rounded = (x[i] * inverse + kRound) - kRound;
+    const std::int32_t value = static_cast<std::int32_t>(rounded);
+    q[i] = static_cast<std::int16_t>(value);
+    sum += value;
+  }
+  return sum;
+}
+
+template <int kFieldBits>
+void pack_row(const PackArgs& a) {
+  constexpr int kFields = 16 / kFieldBits;
+  constexpr int kBlockColumns = kWords * kFields;
+  const int group_size = a.layout.group_size;
+  const std::int64_t groups = a.cols / group_size;
+  const std::int64_t padded = (groups + kChunkGroups - 1) / kChunkGroups * kChunkGroups;
+  // Clear from the block that the last group may share with padding.
+  const std::int64_t clear_from = a.cols / kBlockColumns * kBlockColumns;
+  __builtin_memset(a.q + clear_from, 0, (padded * group_size - clear_from) * sizeof *a.q);
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const float* x = a.x + g * group_size;
+    alignas(64) std::int16_t q[128];
+    const GroupQuantizer quantizer = group_quantizer(x, group_size);
+    std::int32_t sum = 0;
+    if (quantizer.inverse == 0.0f) {
+      __builtin_memset(q, 0, sizeof q);
+    } else {
+      sum = quantize_group(x, group_size, quantizer.inverse, q);
+    }
+    a.scale[g] = quantizer.scale;
+    a.sum[g] = quantizer.scale * static_cast<float>(sum);
+    for (int i = 0; i < group_size; i += kFields) {
+      const std::int64_t column = g * group_size + i;
+      const std::int64_t word = column % kBlockColumns / kFields;
+      std::int16_t* block = a.q + column / kBlockColumns * kBlockColumns;
+      for (int f = 0; f < kFields; ++f) block[f * kWords + word] = q[i + f];
+    }
+  }
+  for (std::int64_t g = groups; g < padded; ++g) a.scale[g] = a.sum[g] = 0.0f;
+}
+
+void pack(const PackArgs& a) {
+  switch (a.layout.field_bits) {
+    case 2: return pack_row<2>(a);
+    case 4: return pack_row<4>(a);
+    case 8: return pack_row<8>(a);
+    default: return pack_row<16>(a);
+  }
+}
+
+// ---- Quantised products ---------------------------------------------------------------------
+
+// Values of 3, 5 or 6 bits, a little-endian bit string (eight values in `kBits` bytes), to words.
+template <int kBits>
+void spread(const unsigned char* bytes, std::int64_t count, std::uint16_t* words) {
+  for (std::int64_t i = 0; i < count; i += 8, bytes += kBits) {
+    std::uint64_t string = 0;
+    __builtin_memcpy(&string, bytes, kBits);
+    for (int j = 0; j < 8; ++j) {
+      words[i + j] = static_cast<std::uint16_t>((string >> (j * kBits)) & ((1u << kBits) - 1));
+    }
+  }
+}
+
+inline void spread_to_words(int bits, const unsigned char* bytes, std::int64_t count,
+                            std::uint16_t* words) {
+  switch (bits) {
+    case 3: return spread<3>(bytes, count, words);
+    case 5: return spread<5>(bytes, count, words);
+    default: return spread<6>(bytes, count, words);
+  }
+}
+
+// The shape of one chunk of 16 groups.
+template <int kFieldBits, int kGroup>
+struct Chunk {
+  static constexpr int kFields = 16 / kFieldBits;
+  static constexpr int kBlockColumns = kWords * kFields;
+  static constexpr int kLanes = kGroup * kFieldBits / 32;  // 32-bit lanes that a group covers
+  static constexpr int kVectors = kLanes < 16 ? kLanes : 16;
+  static constexpr int kMerged = kLanes / kVectors;  // blocks that belong to one group, if several
+  static constexpr int kBlocks = kVectors * kMerged;
+  static constexpr int kColumns = kChunkGroups * kGroup;
+  static constexpr int kBytes = kBlocks * kBlockBytes;
+};
+
+template <class C, int kFieldBits, int kField = 0>
+inline V::I32 dot_block(V::I32 acc, V::Words words, const std::int16_t* q) {
+  acc = V::template dot<C::kVectors>(acc, V::template field<kFieldBits, kField>(words),
+                                     q + kField * kWords);
+  if constexpr (kField + 1 < C::kFields) {
+    return dot_block<C, kFieldBits, kField + 1>(acc, words, q);
+  } else {
+    return acc;
+  }
+}
+
+// H of the chunk's groups, for kRows rows of q. `blocks`: those that hold weights; the last chunk
+// of a row may have fewer than kBlocks.
+template <int kFieldBits, int kGroup, int kRows>
+inline void chunk_sums(const unsigned char* weight, int blocks, const std::int16_t* q,
+                       std::int64_t q_stride, V::I32* sums) {
+  using C = Chunk<kFieldBits, kGroup>;
+  V::I32 partial[kRows][C::kVectors];
+  BOBBY_UNROLL(16)
+  for (int v = 0; v < C::kVectors; ++v) {
+    for (int m = 0; m < kRows; ++m) partial[m][v] = V::zero_i();
+    BOBBY_UNROLL(4)
+    for (int j = 0; j < C::kMerged; ++j) {
+      const int block = v * C::kMerged + j;
+      if (block >= blocks) break;
+      const V::Words words = V::load_words(weight + block * kBlockBytes);
+      BOBBY_UNROLL(8)
+      for (int m = 0; m < kRows; ++m) {
+        partial[m][v] = dot_block<C, kFieldBits>(partial[m][v], words,
+                                                 q + m * q_stride + block * C::kBlockColumns);
+      }
+    }
+  }
+  for (int m = 0; m < kRows; ++m) sums[m] = V::template reduce<C::kVectors>(partial[m]);
+}
+
+inline V::F32 load_scales(const unsigned char* bytes, int type) {
+  if (type == kBF16) return V::template load_as<kBF16>(bytes);
+  if (type == kF16) return V::template load_as<kF16>(bytes);
+  return V::template load_as<kF32>(bytes);
+}
+
+template <int kRows>
+inline void accumulate(const QuantArgs& a, const unsigned char* scales, const unsigned char* biases,
+                       const float* x_scale, const float* x_sum, const V::I32* sums, V::F32* acc) {
+  const V::F32 scale = load_scales(scales, a.scale_type);
+  const V::F32 bias = load_scales(biases, a.scale_type);
+  BOBBY_UNROLL(8)
+  for (int m = 0; m < kRows; ++m) {
+    const std::int64_t row = m * a.padded_groups;
+    acc[m] = V::fma(V::mul(scale, V::load_f(x_scale + row)), V::to_float(sums[m]), acc[m]);
+    acc[m] = V::fma(bias, V::load_f(x_sum + row), acc[m]);
+  }
+}
+
+// One weight row with kRows rows of x, as kernels.h says.
+template <int kFieldBits, int kGroup, int kRows>
+inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row) {
+  using C = Chunk<kFieldBits, kGroup>;
+  const unsigned char* weight = a.weight + row * a.weight_stride;
+  const unsigned char* scales = a.scales + row * a.scale_stride;
+  const unsigned char* biases = a.biases + row * a.scale_stride;
+  const std::int64_t q_stride = a.padded_groups * kGroup;
+  const std::int16_t* q = a.q + x_row * q_stride;
+  const float* x_scale = a.x_scale + x_row * a.padded_groups;
+  const float* x_sum = a.x_sum + x_row * a.padded_groups;
+  const std::size_t scale_bytes = a.scale_type == kF32 ? 4 : 2;
+  const int chunk_weight_bytes = C::kColumns * a.bits / 8;
+
+  V::F32 acc[kRows];
+  for (int m = 0; m < kRows; ++m) acc[m] = V::zero_f();
+  V::I32 sums[kRows];
+  alignas(64) std::uint16_t words[kFieldBits == 16 ? C::kColumns : 1];
+  std::int64_t left = a.groups;
+  for (; left >= kChunkGroups; left -= kChunkGroups) {
+    const unsigned char* chunk = weight;
+    if constexpr (kFieldBits == 16) {
+      spread_to_words(a.bits, weight, C::kColumns, words);
+      chunk = reinterpret_cast<const unsigned char*>(words);
+    }
+    chunk_sums<kFieldBits, kGroup, kRows>(chunk, C::kBlocks, q, q_stride, sums);
+    accumulate<kRows>(a, scales, biases, x_scale, x_sum, sums, acc);
+    weight += chunk_weight_bytes;
+    scales += kChunkGroups * scale_bytes;
+    biases += kChunkGroups * scale_bytes;
+    q += C::kColumns;
+    x_scale += kChunkGroups;
+    x_sum += kChunkGroups;
+  }
+  if (left > 0) {  // fewer than 16 groups: through a copy, so that nothing past the row is read
+    alignas(64) unsigned char chunk[C::kBytes];
+    alignas(64) unsigned char scale_copy[kChunkGroups * 4] = {};
+    alignas(64) unsigned char bias_copy[kChunkGroups * 4] = {};
+    const int columns = static_cast<int>(left) * kGroup;
+    const int bytes = columns * kFieldBits / 8;
+    const int blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
+    if constexpr (kFieldBits == 16) {
+      spread_to_words(a.bits, weight, columns, reinterpret_cast<std::uint16_t*>(chunk));
+    } else {
+      __builtin_memcpy(chunk, weight, bytes);
+    }
+    __builtin_memset(chunk + bytes, 0, blocks * kBlockBytes - bytes);
+    __builtin_memcpy(scale_copy, scales, left * scale_bytes);
+    __builtin_memcpy(bias_copy, biases, left * scale_bytes);
+    chunk_sums<kFieldBits, kGroup, kRows>(chunk, blocks, q, q_stride, sums);
+    accumulate<kRows>(a, scale_copy, bias_copy, x_scale, x_sum, sums, acc);
+  }
+  for (int m = 0; m < kRows; ++m) {
+    a.out[(x_row + m) * a.out_stride + row] = V::fold(acc[m]);
+  }
+}
+
+template <int kFieldBits, int kGroup>
+void quant_rows(const QuantArgs& a) {
+  std::int64_t m = 0;
+  for (; m + 4 <= a.x_rows; m += 4) {
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kFieldBits, kGroup, 4>(a, row, m);
+  }
+  for (; m < a.x_rows; ++m) {
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kFieldBits, kGroup, 1>(a, row, m);
+  }
+}
+
+template <int kFieldBits>
+void quant_group_sizes(const QuantArgs& a) {
+  switch (a.group_size) {
+    case 32: return quant_rows<kFieldBits, 32>(a);
+    case 64: return quant_rows<kFieldBits, 64>(a);
+    default: return quant_rows<kFieldBits, 128>(a);
+  }
+}
+
+void quant(const QuantArgs& a) {
+  switch (a.bits) {
+    case 2: return quant_group_sizes<2>(a);
+    case 4: return quant_group_sizes<4>(a);
+    case 8: return quant_group_sizes<8>(a);
+    default: return quant_group_sizes<16>(a);
+  }
+}
+
+// ---- Dense products -------------------------------------------------------------------------
+
+template <int kType, int kRows>
+inline void dense_row(const DenseArgs& a, std::int64_t row, std::int64_t x_row) {
+  constexpr int kElement = kType == kF32 ? 4 : 2;
+  const unsigned char* weight = a.weight + row * a.weight_stride;
+  const float* x = a.x + x_row * a.x_stride;
+  V::F32 low[kRows];
+  V::F32 high[kRows];
+  for (int m = 0; m < kRows; ++m) low[m] = high[m] = V::zero_f();
+  std::int64_t k = 0;
+  for (; k + 32 <= a.cols; k += 32) {
+    const V::F32 first = V::template load_as<kType>(weight + k * kElement);
+    const V::F32 second = V::template load_as<kType>(weight + (k + 16) * kElement);
+    BOBBY_UNROLL(8)
+    for (int m = 0; m < kRows; ++m) {
+      low[m] = V::fma(first, V::load_f(x + m * a.x_stride + k), low[m]);
+      high[m] = V::fma(second, V::load_f(x + m * a.x_stride + k + 16), high[m]);
+    }
+  }
+  if (const std::int64_t left = a.cols - k; left > 0) {
+    alignas(64) unsigned char weights[32 * 4] = {};
+    __builtin_memcpy(weights, weight + k * kElement, left * kElement);
+    const V::F32 first = V::template load_as<kType>(weights);
+    const V::F32 second = V::template load_as<kType>(weights + 16 * kElement);
+    for (int m = 0; m < kRows; ++m) {
+      alignas(64) float xs[32] = {};
+      __builtin_memcpy(xs, x + m * a.x_stride + k, left * sizeof(float));
+      low[m] = V::fma(first, V::load_f(xs), low[m]);
+      high[m] = V::fma(second, V::load_f(xs + 16), high[m]);
+    }
+  }
+  for (int m = 0; m < kRows; ++m) {
+    a.out[(x_row + m) * a.out_stride + row] = V::fold(V::add(low[m], high[m]));
+  }
+}
+
+template <int kType>
+void dense_rows(const DenseArgs& a) {
+  std::int64_t m = 0;
+  for (; m + 4 <= a.x_rows; m += 4) {
+    for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, 4>(a, row, m);
+  }
+  for (; m < a.x_rows; ++m) {
+    for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, 1>(a, row, m);
+  }
+}
+
+void dense(const DenseArgs& a) {
+  switch (a.element_type) {
+    case kF16: return dense_rows<kF16>(a);
+    case kBF16: return dense_rows<kBF16>(a);
+    default: return dense_rows<kF32>(a);
+  }
+}
+
+// ---- LoRA's B -------------------------------------------------------------------------------
+
+void lora(const LoraArgs& a) {
+  for (std::int64_t row = 0; row < a.rows; ++row) {
+    const float* b = a.b + row * a.rank;
+    float acc[8] = {};
+    std::int64_t r = 0;
+    for (; r + 8 <= a.rank; r += 8) {
+      for (int i = 0; i < 8; ++i) acc[i] = __builtin_fmaf(b[r + i], a.z[r + i], acc[i]);
+    }
+    for (int i = 0; r + i < a.rank; ++i) acc[i] = __builtin_fmaf(b[r + i], a.z[r + i], acc[i]);
+    for (int i = 0; i < 4; ++i) acc[i] += acc[i + 4];
+    a.out[row] = (acc[0] + acc[2]) + (acc[1] + acc[3]);
+  }
+}
+
+}  // namespace
+}  // namespace bobby::cpu

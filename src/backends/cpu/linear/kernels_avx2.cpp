@@ -1,0 +1,130 @@
+// V of kernel_body.h for AVX2, FMA and F16C: sixteen lanes are two registers.
+#include <immintrin.h>
+
+#include "backends/cpu/linear/kernels.h"
+
+#define BOBBY_VECTORS_IN_REGISTERS
+
+namespace bobby::cpu {
+namespace {
+
+struct V {
+  struct I32 {
+    __m256i low, high;
+  };
+  struct F32 {
+    __m256 low, high;
+  };
+  using Words = I32;
+
+  static I32 zero_i() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static F32 zero_f() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static Words load_words(const unsigned char* bytes) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)),
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + 32))};
+  }
+
+  template <int kBits, int kField>
+  static Words field(Words words) {
+    return {field_half<kBits, kField>(words.low), field_half<kBits, kField>(words.high)};
+  }
+
+  template <int kLanes>
+  static I32 dot(I32 acc, Words words, const std::int16_t* x) {
+    const __m256i* q = reinterpret_cast<const __m256i*>(x);
+    return {_mm256_add_epi32(acc.low, _mm256_madd_epi16(words.low, _mm256_load_si256(q))),
+            _mm256_add_epi32(acc.high, _mm256_madd_epi16(words.high, _mm256_load_si256(q + 1)))};
+  }
+
+  template <int kLanes>
+  static I32 reduce(const I32* v) {
+    if constexpr (kLanes == 16) {
+      I32 half[8];
+      for (int i = 0; i < 8; ++i) {
+        half[i] = {_mm256_add_epi32(v[2 * i].low, v[2 * i].high),
+                   _mm256_add_epi32(v[2 * i + 1].low, v[2 * i + 1].high)};
+      }
+      return reduce<8>(half);
+    } else if constexpr (kLanes == 8) {
+      return {sum_eights(v), sum_eights(v + 4)};
+    } else if constexpr (kLanes == 4) {
+      const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+      return {_mm256_permutevar8x32_epi32(sum_fours(v), order),
+              _mm256_permutevar8x32_epi32(sum_fours(v + 2), order)};
+    } else {
+      const __m256i order = _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7);
+      return {_mm256_permutevar8x32_epi32(_mm256_hadd_epi32(v[0].low, v[0].high), order),
+              _mm256_permutevar8x32_epi32(_mm256_hadd_epi32(v[1].low, v[1].high), order)};
+    }
+  }
+
+  static F32 to_float(I32 a) { return {_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)}; }
+  static F32 mul(F32 a, F32 b) {
+    return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+  }
+  static F32 add(F32 a, F32 b) {
+    return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+  }
+  static F32 fma(F32 a, F32 b, F32 c) {
+    return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+  }
+  static F32 load_f(const float* values) {
+    return {_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8)};
+  }
+
+  template <int kType>
+  static F32 load_as(const unsigned char* bytes) {
+    if constexpr (kType == kF32) {
+      const float* values = reinterpret_cast<const float*>(bytes);
+      return {_mm256_loadu_ps(values), _mm256_loadu_ps(values + 8)};
+    }
+    return {widen<kType>(bytes), widen<kType>(bytes + 16)};
+  }
+
+  static float fold(F32 a) {
+    const __m256 eight = _mm256_add_ps(a.low, a.high);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+
+ private:
+  template <int kBits, int kField>
+  static __m256i field_half(__m256i words) {
+    const __m256i shifted = kField == 0 ? words : _mm256_srli_epi16(words, kField * kBits);
+    if constexpr (kField == 16 / kBits - 1) {
+      return shifted;
+    } else {
+      return _mm256_and_si256(shifted, _mm256_set1_epi16((1 << kBits) - 1));
+    }
+  }
+  // Eight groups of eight lanes, one a register: their sums in order.
+  static __m256i sum_eights(const I32* v) {
+    const __m256i first = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0].low, v[0].high),
+                                            _mm256_hadd_epi32(v[1].low, v[1].high));
+    const __m256i second = _mm256_hadd_epi32(_mm256_hadd_epi32(v[2].low, v[2].high),
+                                             _mm256_hadd_epi32(v[3].low, v[3].high));
+    return _mm256_add_epi32(_mm256_permute2x128_si256(first, second, 0x20),
+                            _mm256_permute2x128_si256(first, second, 0x31));
+  }
+  // Eight groups of four lanes, two a register: sums 0, 2, 4, 6, 1, 3, 5, 7.
+  static __m256i sum_fours(const I32* v) {
+    return _mm256_hadd_epi32(_mm256_hadd_epi32(v[0].low, v[0].high),
+                             _mm256_hadd_epi32(v[1].low, v[1].high));
+  }
+  template <int kType>
+  static __m256 widen(const unsigned char* bytes) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+    if constexpr (kType == kF16) return _mm256_cvtph_ps(bits);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+  }
+};
+
+}  // namespace
+}  // namespace bobby::cpu
+
+#include "backends/cpu/linear/kernel_body.h"
+
+namespace bobby::cpu {
+const LinearKernels kAvx2Kernels = {"avx2", pack, quant, dense, lora};
+}  // namespace bobby::cpu

@@ -1,0 +1,6 @@
+#include "backends/cpu/linear/avx512_vectors.h"
+#include "backends/cpu/linear/kernel_body.h"
+
+namespace bobby::cpu {
+const LinearKernels kAvx512Kernels = {"avx512", pack, quant, dense, lora};
+}  // namespace bobby::cpu

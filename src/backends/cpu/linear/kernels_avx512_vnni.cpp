@@ -1,0 +1,6 @@
+#include "backends/cpu/linear/avx512_vectors.h"
+#include "backends/cpu/linear/kernel_body.h"
+
+namespace bobby::cpu {
+const LinearKernels kAvx512VnniKernels = {"avx512-vnni", pack, quant, dense, lora};
+}  // namespace bobby::cpu
