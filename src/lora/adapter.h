@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -32,16 +33,23 @@ struct Adapter {
   /// The folder's own scale: mlx-lm's `scale` as it stands; PEFT's alpha/rank or alpha/sqrt(rank).
   /// Modules with a rank or alpha pattern of their own differ in AdapterModule::scale.
   float scale = 0.0f;
-  std::optional<std::int64_t> num_layers;  ///< mlx-lm: the last num_layers blocks; <= 0 is all
-  std::vector<std::string> keys;           ///< mlx-lm lora_parameters.keys; empty: every linear
+  std::optional<std::int64_t> num_layers;    ///< mlx-lm: the last num_layers blocks; <= 0 is all
+  std::vector<std::string> keys;             ///< mlx-lm lora_parameters.keys; empty: every linear
+  std::vector<std::string> target_modules;   ///< PEFT; {"all-linear"}: all but the head
+  std::vector<std::string> exclude_modules;  ///< PEFT; wins over target_modules
+  std::vector<std::int64_t> layers_to_transform;  ///< PEFT; empty: every block
   std::vector<AdapterModule> modules;
   std::string sha256;  ///< hex digest of the tensor file's bytes: what caches are keyed by
 
   std::int64_t parameter_count() const;
+  /// Whether adapter_config.json says that the module at `path` is adapted, in a model of
+  /// `num_hidden_layers` blocks.
+  bool targets(std::string_view path, std::int64_t num_hidden_layers) const;
 };
 
 /// Reads an mlx-lm (`adapters.safetensors`) or PEFT (`adapter_model.safetensors`) folder with its
-/// adapter_config.json. All bad tensors are reported in one Error.
+/// adapter_config.json. All bad keys, or all bad tensors, are reported in one Error. Refused by
+/// name: whatever changes the arithmetic and is not implemented, and numbers that are not finite.
 Result<Adapter> load_adapter(const std::filesystem::path& folder);
 
 }  // namespace bobby

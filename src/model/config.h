@@ -38,8 +38,8 @@ struct ModelConfig {
   std::int64_t intermediate_size = 0;
   std::int64_t num_attention_heads = 0;
   std::int64_t num_key_value_heads = 0;
-  std::int64_t head_dim =
-      0;  ///< its own number: num_attention_heads * head_dim may differ from hidden_size
+  /// Its own number: num_attention_heads * head_dim may differ from hidden_size.
+  std::int64_t head_dim = 0;
   std::int64_t vocab_size = 0;
   std::int64_t max_position_embeddings = 0;
   float rms_norm_eps = 0.0f;
@@ -52,10 +52,12 @@ struct ModelConfig {
   std::optional<std::int32_t> bos_token_id;
 
   std::optional<QuantizationConfig> quantization;  ///< the global entry; unset: not quantised
-  /// Entries by module path; nullopt is `false` (not quantised).
+  /// Entries by module path; nullopt is `false` (not quantised). A path with `.scales` that has no
+  /// entry takes its bits and group size from the tensors' shapes (as mlx-lm does).
   std::map<std::string, std::optional<QuantizationConfig>, std::less<>> quantization_by_path;
 
-  /// Reads and checks `folder`/config.json. All problems in one Error.
+  /// Reads and checks `folder`/config.json; eos_token_id of `folder`/generation_config.json, where
+  /// there is one, takes precedence (as in mlx-lm). All problems in one Error.
   static Result<ModelConfig> load(const std::filesystem::path& folder);
   static Result<ModelConfig> from_json(std::string_view json, std::string_view name);
 };
