@@ -14,7 +14,8 @@ struct Progress {
 };
 
 /// Called now and then (some tens of times a second at most) from the thread that works; empty: no
-/// one is watching.
+/// one is watching. It may throw, from the thread that was asked: that stops the work, which leaves
+/// nothing half done behind; the exception is the watcher's own and passes through.
 using ProgressFn = std::function<void(const Progress&)>;
 
 }  // namespace bobby

@@ -18,7 +18,7 @@ using Rooms = std::set<std::string>;
 // library under libs/. app and cli may include everything and have no row.
 const std::map<std::string, Rooms>& allowed() {
   static const std::map<std::string, Rooms> table = {
-      {"base", {}},
+      {"base", {"safetensors"}},
       {"tensor", {"base"}},
       {"tokenizer", {"base"}},
       {"voice", {"base"}},
