@@ -163,14 +163,14 @@ TEST(CleanPost, TrimsQuotesThatWrapTheWhole) {
 
 std::string words(int count) {
   std::string text;
-  for (int i = 0; i < count; ++i) text += (i == 0 ? "" : " ") + std::string("word");
+  for (int i = 0; i < count; ++i) text.append(i == 0 ? "word" : " word");
   return text;
 }
 
 TEST(CleanPost, CutsAtTheLastSentenceEndPastFifty) {
   PostRules rules = no_limits();
   rules.char_limit = 80;
-  const std::string sentence = words(11) + ".";  // 55 graphemes
+  const std::string sentence = words(11).append(".");  // 55 graphemes
   const CleanPost cut = clean_post(sentence + " And then much more of the same text.", rules);
   EXPECT_EQ(cut.text, sentence);
   EXPECT_EQ(cut.cut, PostCut::kSentence);

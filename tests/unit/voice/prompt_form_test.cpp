@@ -97,7 +97,7 @@ TEST(PromptForm, PrefixHashIsOfTheRenderedForm) {
             sha256_hex(std::as_bytes(std::span(rendered))));
   PromptForm chatml = *find_prompt_form("chatml");
   const std::string before = prompt_prefix_sha256(chatml);
-  chatml.system = "x";
+  chatml.system.emplace("x");
   EXPECT_NE(prompt_prefix_sha256(chatml), before);
 }
 
