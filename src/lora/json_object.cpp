@@ -129,8 +129,11 @@ double JsonObject::number(std::string_view key, std::optional<double> fallback) 
   const nlohmann::json* value = find(key);
   if (!value && !fallback) missing(key, "a number");
   if (!value) return fallback.value_or(1.0);
-  if (value->is_number() && std::isfinite(value->get<double>())) return value->get<double>();
-  report(ErrorCode::kMalformed, key, "has the wrong type", "a number", json_excerpt(*value));
+  // All of them become floats, and a double beyond their range has no float.
+  if (value->is_number() && std::abs(value->get<double>()) <= std::numeric_limits<float>::max())
+    return value->get<double>();
+  report(ErrorCode::kMalformed, key, "is no number that a float holds", "a number",
+         json_excerpt(*value));
   return fallback.value_or(1.0);
 }
 

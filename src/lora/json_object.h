@@ -37,7 +37,7 @@ class JsonObject {
   /// An integer in [min, max]; without `fallback` the key is required.
   std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max,
                        std::optional<std::int64_t> fallback = std::nullopt);
-  /// A finite number; without `fallback` the key is required.
+  /// A number within a float's range; without `fallback` the key is required.
   double number(std::string_view key, std::optional<double> fallback = std::nullopt);
   /// A number > 0 that stays so as a float.
   float positive(std::string_view key, std::optional<double> fallback = std::nullopt);
