@@ -20,8 +20,8 @@ std::optional<CpuIsa> parse_isa(std::string_view name);
 std::vector<CpuIsa> available_isas();
 
 struct CpuOptions {
-  int threads = 0;            ///< 0: as many as the processor has cores for this process
-  std::optional<CpuIsa> isa;  ///< unset: the best of available_isas(), or BOBBY_CPU_ISA
+  int threads = 0;                 ///< 0: as many as the processor has cores for this process
+  std::optional<CpuIsa> isa = {};  ///< unset: the best of available_isas(), or BOBBY_CPU_ISA
 };
 
 /// The CPU backend. kUnsupported when the asked-for instruction set is not available here.

@@ -1,0 +1,84 @@
+#pragma once
+
+// What the kernels ask of a vector type, in the compiler's own vectors of four floats: SSE2 on
+// x86-64, NEON on ARM. `_n` functions touch `lanes` elements, 1 .. kLanes, and read zeros beyond.
+// min and max return their second argument when either is NaN, as the x86 instructions do.
+
+#include <cstdint>
+#include <cstring>
+
+#include "tensor/half.h"
+
+namespace bobby::cpu {
+
+struct VectorPortable {
+  typedef float Reg __attribute__((vector_size(16)));
+  typedef std::int32_t Ints __attribute__((vector_size(16)));
+  static constexpr int kLanes = 4;
+
+  static Reg set1(float x) { return Reg{x, x, x, x}; }
+  static Reg load(const float* from) {
+    Reg v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+  }
+  static void store(float* to, Reg v) { std::memcpy(to, &v, sizeof v); }
+  static Reg load_n(const float* from, std::int64_t lanes) {
+    if (lanes == kLanes) return load(from);
+    Reg v = set1(0);
+    for (int i = 0; i < kLanes; ++i)
+      if (i < lanes) v[i] = from[i];
+    return v;
+  }
+  static void store_n(float* to, Reg v, std::int64_t lanes) {
+    if (lanes == kLanes) return store(to, v);
+    for (int i = 0; i < kLanes; ++i)
+      if (i < lanes) to[i] = v[i];
+  }
+  static Reg load_half_n(const std::uint16_t* from, std::int64_t lanes) {
+    Reg v = set1(0);
+    for (int i = 0; i < kLanes; ++i)
+      if (i < lanes) v[i] = f16_to_float(from[i]);
+    return v;
+  }
+  static void store_half_n(std::uint16_t* to, Reg v, std::int64_t lanes) {
+    for (int i = 0; i < kLanes; ++i)
+      if (i < lanes) to[i] = float_to_f16(v[i]);
+  }
+
+  static Reg add(Reg a, Reg b) { return a + b; }
+  static Reg sub(Reg a, Reg b) { return a - b; }
+  static Reg mul(Reg a, Reg b) { return a * b; }
+  static Reg div(Reg a, Reg b) { return a / b; }
+  static Reg fma(Reg a, Reg b, Reg c) { return a * b + c; }  // two roundings here
+  static Reg max(Reg a, Reg b) { return a > b ? a : b; }
+  static Reg min(Reg a, Reg b) { return a < b ? a : b; }
+
+  static float sum(Reg v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+  static float largest(Reg v) {
+    const float even = v[0] > v[2] ? v[0] : v[2];
+    const float odd = v[1] > v[3] ? v[1] : v[3];
+    return even > odd ? even : odd;
+  }
+  static float first(Reg v) { return v[0]; }
+
+  /// To the nearest whole number, for |x| < 2^22: the sum has no room for a fraction.
+  static Reg round(Reg x) {
+    const Reg magic = set1(0x1.8p23f);
+    return (x + magic) - magic;
+  }
+  /// x * 2^n for a whole n in [-252, 254], in two steps so that each factor is a normal number.
+  static Reg times_power_of_2(Reg x, Reg n) {
+    const Ints whole = __builtin_convertvector(n, Ints);
+    const Ints half = whole >> 1;
+    const Ints first_bits = (half + 127) << 23;
+    const Ints second_bits = (whole - half + 127) << 23;
+    Reg first_factor;
+    Reg second_factor;
+    std::memcpy(&first_factor, &first_bits, sizeof first_factor);
+    std::memcpy(&second_factor, &second_bits, sizeof second_factor);
+    return x * first_factor * second_factor;
+  }
+};
+
+}  // namespace bobby::cpu
