@@ -68,15 +68,16 @@ KvShape Transformer::kv_shape(std::int64_t blocks, KvFormat format) const {
 
 Result<void> Transformer::check(const StepSequence& sequence, const KvShape& kv) const {
   BOBBY_CHECK(check_tokens(sequence));
-  const std::int64_t length = sequence.position + static_cast<std::int64_t>(sequence.tokens.size());
-  if (length > config_.max_position_embeddings)
+  const std::int64_t count = static_cast<std::int64_t>(sequence.tokens.size());
+  if (sequence.position > config_.max_position_embeddings - count)
     return fail(
         {.code = ErrorCode::kLimit,
          .where = "step",
          .problem = "the sequence is longer than the model's context",
          .expected = "at most " + std::to_string(config_.max_position_embeddings) + " tokens",
-         .found = std::to_string(length),
+         .found = std::to_string(sequence.position) + " and " + std::to_string(count),
          .hint = "shorten the prompt"});
+  const std::int64_t length = sequence.position + count;
   const std::int64_t needed = (length + kv.block_tokens - 1) / kv.block_tokens;
   if (static_cast<std::int64_t>(sequence.blocks.size()) < needed)
     return fail(usage("the sequence has too few KV blocks", std::to_string(needed),
