@@ -214,7 +214,7 @@ inline std::vector<float> babble(std::span<const std::int32_t> tokens) {
   };
   for (std::int32_t id = 'a'; id <= 'z'; ++id) logits[static_cast<std::size_t>(id)] = noise(id);
   logits[' '] = noise(' ') + 1.0f;
-  logits[kImEnd] = noise(kImEnd) - 4.0f + 0.05f * static_cast<float>(tokens.size());
+  logits[kImEnd] = noise(kImEnd) - 8.0f + 0.2f * static_cast<float>(tokens.size());
   return logits;
 }
 
