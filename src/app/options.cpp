@@ -257,7 +257,8 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
      1,
      kBig,
      {},
-     "Most characters (graphemes) of a post; a longer one is cut at a sentence or a word"},
+     "Most characters (graphemes) of a post; a longer one is cut at a sentence or a word, 0 is "
+     "none"},
     {Opt::kMinChars,
      "min-chars",
      '\0',
@@ -425,6 +426,8 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
      kSeedMax,
      {},
      "What the random weights are drawn from"},
+    {Opt::kSynthAdapter, "adapter-out", '\0', kText, kFlagOnly, "DIR", "", kNone, kAny, {},
+     "Also write a random rank-8 adapter of the last 16 blocks, for measuring"},
     {Opt::kBits, "bits", '\0', kChoice, kFlagOnly, "N", "4", kNone, kAny, kBitWidths,
      "Bits of a weight"},
     {Opt::kGroupSize, "group-size", '\0', kChoice, kFlagOnly, "N", "64", kNone, kAny, kGroupSizes,

@@ -55,6 +55,7 @@ enum class Opt : std::uint8_t {
   kDeep,
   kArch,
   kSynthSeed,
+  kSynthAdapter,
   kBits,
   kGroupSize,
   kRounding,

@@ -6,9 +6,10 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kCompletions,
+    &kPost,          &kModelInspect, &kModelVerify, &kModelImportGguf,
+    &kModelQuantize, &kModelSynth,   &kModelLogits, &kAdapterInspect,
+    &kTokenize,      &kBench,        &kConfig,      &kCompletions,
     &kMan,
-    &kConfig,
 };
 
 constexpr Opt kCommon[] = {

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include "cli/signals.h"
+
 namespace bobby::cli {
 namespace {
 
@@ -97,8 +99,9 @@ void Console::error(const Error& error) {
 }
 
 ProgressFn Console::progress() {
-  if (!stderr_terminal_ || options_.quiet) return {};
   return [this](const Progress& progress) {
+    if (cancelled()) throw Interrupted();
+    if (!stderr_terminal_ || options_.quiet) return;
     const double now = seconds_now();
     if (bar_shown_ && now - bar_time_ < 0.05 && progress.done != progress.total) return;
     bar_time_ = now;

@@ -11,6 +11,9 @@
 
 namespace bobby::cli {
 
+/// The user wants the work to stop.
+struct Interrupted {};
+
 /// How loud, and for whom.
 struct ConsoleOptions {
   bool json = false;     ///< results and errors as one JSON object a line
@@ -42,7 +45,9 @@ class Console {
   void error(const Error& error);
   void partial(std::string_view text);
 
-  /// Shows a bar on a terminal; on anything else, or with -q, nothing. The Console must outlive it.
+  /// Shows a bar on a terminal; on anything else, or with -q, nothing. Throws Interrupted after a
+  /// Ctrl-C, which run() catches: so long work ends with what it had begun removed. The Console
+  /// must outlive it.
   ProgressFn progress();
   /// Removes the bar, if one stands.
   void end_progress();

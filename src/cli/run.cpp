@@ -148,6 +148,9 @@ int run(const Words& words) {
     if (result) return finish(*result, console);
     console.error(result.error());
     return finish(exit_code(result.error().code), console);
+  } catch (const Interrupted&) {
+    console.error({.code = ErrorCode::kCancelled, .problem = "interrupted"});
+    return kInterrupted;
   } catch (const std::bad_alloc&) {
     console.error({.code = ErrorCode::kLimit, .problem = "there is not enough memory for this"});
   } catch (const std::exception& error) {

@@ -1,0 +1,87 @@
+#include "app/engine.h"
+
+#include <utility>
+
+#include "app/device.h"
+
+namespace bobby {
+namespace {
+
+template <typename Target>
+Result<AttachedAdapters> attach_to(Target& target, const std::vector<ChosenAdapter>& adapters) {
+  AttachedAdapters attached;
+  std::vector<Error> errors;
+  for (const ChosenAdapter& chosen : adapters) {
+    auto result = target.attach(chosen.adapter, chosen.factor);
+    if (!result) {
+      errors.push_back(std::move(result).error().in(chosen.name.folder.string()));
+      continue;
+    }
+    attached.uses.push_back({result->get(), chosen.factor});
+    attached.owned.push_back(*std::move(result));
+  }
+  if (!errors.empty()) return fail(join_errors(std::move(errors)));
+  return attached;
+}
+
+Result<ChosenAdapter> load_one(const std::string& text, const Environment& environment) {
+  ChosenAdapter chosen;
+  BOBBY_TRY(chosen.name, locate_adapter(text, environment));
+  BOBBY_TRY(Adapter adapter, load_adapter(chosen.name.folder));
+  if (chosen.name.scale) {
+    if (adapter.scale == 0.0f)
+      return fail({.code = ErrorCode::kUsage,
+                   .where = chosen.name.folder.string(),
+                   .problem = "has scale 0, which no other scale can take the place of"});
+    chosen.factor = *chosen.name.scale / adapter.scale;
+  }
+  chosen.adapter = std::make_shared<const Adapter>(std::move(adapter));
+  return chosen;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<LoadedModel>> load_model(const Settings& settings,
+                                                const std::filesystem::path& folder,
+                                                TokenizerUse tokenizer,
+                                                const ProgressFn& progress) {
+  const auto report = [&](std::string_view phase, std::uint64_t done) {
+    if (progress) progress({phase, done, 2});
+  };
+  auto loaded = std::make_shared<LoadedModel>();
+  BOBBY_TRY(loaded->backend, make_backend(settings));
+  report("weights", 0);
+  BOBBY_TRY(loaded->model, Model::load(folder, *loaded->backend));
+  report("tokenizer", 1);
+  if (tokenizer == TokenizerUse::kRequired) {
+    BOBBY_TRY(Tokenizer read, Tokenizer::from_file(folder / "tokenizer.json"));
+    loaded->tokenizer = std::make_shared<const Tokenizer>(std::move(read));
+  }
+  report("tokenizer", 2);
+  return loaded;
+}
+
+Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings) {
+  std::vector<ChosenAdapter> adapters;
+  std::vector<Error> errors;
+  for (const std::string& text : settings.texts(Opt::kAdapter)) {
+    auto chosen = load_one(text, settings.environment());
+    if (chosen)
+      adapters.push_back(*std::move(chosen));
+    else
+      errors.push_back(std::move(chosen).error());
+  }
+  if (!errors.empty()) return fail(join_errors(std::move(errors)));
+  return adapters;
+}
+
+Result<AttachedAdapters> attach_adapters(Model& model, const std::vector<ChosenAdapter>& adapters) {
+  return attach_to(model, adapters);
+}
+
+Result<AttachedAdapters> attach_adapters(Generator& generator,
+                                         const std::vector<ChosenAdapter>& adapters) {
+  return attach_to(generator, adapters);
+}
+
+}  // namespace bobby

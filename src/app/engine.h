@@ -1,0 +1,47 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "app/locate.h"
+#include "app/settings.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "generation/generator.h"
+#include "lora/adapter.h"
+#include "model/model.h"
+
+namespace bobby {
+
+enum class TokenizerUse { kRequired, kNone };
+
+/// Makes the backend that `settings` asks for and loads the model in `folder` onto it, with its
+/// tokenizer unless that is not needed (random models for measuring have none).
+Result<std::shared_ptr<LoadedModel>> load_model(const Settings& settings,
+                                                const std::filesystem::path& folder,
+                                                TokenizerUse tokenizer,
+                                                const ProgressFn& progress = {});
+
+/// An adapter of --adapter, read. `factor` on every module's own scale makes the folder's scale the
+/// one that was given, so that PEFT's patterns keep their ratios.
+struct ChosenAdapter {
+  AdapterName name;
+  std::shared_ptr<const Adapter> adapter;
+  float factor = 1.0f;
+};
+
+/// Reads every --adapter; the problems of all of them in one Error.
+Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings);
+
+/// Adapters in use, and what keeps them alive. Must not outlive their model.
+struct AttachedAdapters {
+  std::vector<std::shared_ptr<const AttachedAdapter>> owned;
+  std::vector<AdapterUse> uses;
+};
+
+Result<AttachedAdapters> attach_adapters(Model& model, const std::vector<ChosenAdapter>& adapters);
+Result<AttachedAdapters> attach_adapters(Generator& generator,
+                                         const std::vector<ChosenAdapter>& adapters);
+
+}  // namespace bobby

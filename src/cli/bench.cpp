@@ -1,0 +1,271 @@
+// bobby bench: how fast a model runs here, beside how fast it could.
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "app/engine.h"
+#include "base/sha256.h"
+#include "cli/command.h"
+#include "cli/decode_run.h"
+#include "cli/measure.h"
+#include "cli/signals.h"
+
+namespace bobby::cli {
+namespace {
+
+struct BenchPlan {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t gen_tokens = 0;
+  std::uint64_t seed = 0;
+};
+
+// Token `position` of sequence `row`: any id will do, as long as it is the same everywhere.
+std::int32_t token_at(const BenchPlan& plan, std::int64_t vocab_size, std::size_t row,
+                      std::int64_t position) {
+  std::uint64_t x = plan.seed * 0x9e3779b97f4a7c15u + (std::uint64_t{row} << 32) +
+                    static_cast<std::uint64_t>(position) + 1;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;  // the mixing steps of splitmix64
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return static_cast<std::int32_t>((x ^ (x >> 31)) % static_cast<std::uint64_t>(vocab_size));
+}
+
+std::vector<std::vector<std::int32_t>> tokens_at(const BenchPlan& plan, const Model& model,
+                                                 std::int64_t rows, std::int64_t begin,
+                                                 std::int64_t count) {
+  std::vector<std::vector<std::int32_t>> tokens(static_cast<std::size_t>(rows));
+  for (std::size_t row = 0; row < tokens.size(); ++row)
+    for (std::int64_t i = begin; i < begin + count; ++i)
+      tokens[row].push_back(token_at(plan, model.config().vocab_size, row, i));
+  return tokens;
+}
+
+// One measurement: a prompt, then one token at a time.
+struct Measurement {
+  double prefill_ms = 0.0;
+  std::vector<double> step_ms;
+  std::vector<float> logits;  // of the last step, [rows, vocab_size]
+
+  double total_ms() const {
+    double total = 0.0;
+    for (const double step : step_ms) total += step;
+    return total;
+  }
+  double median_ms() const {
+    std::vector<double> sorted = step_ms;
+    std::ranges::nth_element(sorted,
+                             sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2));
+    return sorted[sorted.size() / 2];
+  }
+};
+
+// A run under measurement. Two of them, with and without adapters, take turns.
+class Measured {
+ public:
+  Measured(Model& model, const BenchPlan& plan, std::int64_t rows, DecodeRun decode)
+      : model_(model), plan_(plan), rows_(rows), decode_(std::move(decode)) {}
+
+  static Result<Measured> make(Model& model, const BenchPlan& plan, std::int64_t rows,
+                               std::span<const AdapterUse> adapters) {
+    BOBBY_TRY(DecodeRun decode,
+              DecodeRun::make(model, rows, plan.prompt_tokens + plan.gen_tokens, adapters));
+    return Measured(model, plan, rows, std::move(decode));
+  }
+
+  Result<void> prefill() {
+    constexpr std::int64_t kChunk = 512;
+    const Stopwatch time;
+    for (std::int64_t begin = 0; begin < plan_.prompt_tokens; begin += kChunk) {
+      const std::int64_t count = std::min(kChunk, plan_.prompt_tokens - begin);
+      const bool last = begin + count == plan_.prompt_tokens;
+      BOBBY_CHECK(step(begin, count, last ? LogitsRows::kLast : LogitsRows::kNone));
+    }
+    result.prefill_ms = time.milliseconds();
+    return {};
+  }
+
+  // Decodes up to `count` more tokens; false when all are done.
+  Result<bool> decode(std::int64_t count) {
+    for (; count > 0 && done_ < plan_.gen_tokens; --count, ++done_) {
+      if (cancelled()) return fail({.code = ErrorCode::kCancelled, .problem = "interrupted"});
+      const Stopwatch time;
+      BOBBY_CHECK(step(plan_.prompt_tokens + done_, 1, LogitsRows::kLast));
+      result.step_ms.push_back(time.milliseconds());
+    }
+    return done_ < plan_.gen_tokens;
+  }
+
+  Measurement result;
+
+ private:
+  Result<void> step(std::int64_t begin, std::int64_t count, LogitsRows which) {
+    BOBBY_TRY(const Activation logits,
+              decode_.advance(tokens_at(plan_, model_, rows_, begin, count), which));
+    if (which == LogitsRows::kNone) return model_.backend().sync();
+    result.logits.resize(static_cast<std::size_t>(logits.rows * logits.cols));
+    return model_.backend().copy_out(logits, result.logits);
+  }
+
+  Model& model_;
+  BenchPlan plan_;
+  std::int64_t rows_;
+  DecodeRun decode_;
+  std::int64_t done_ = 0;
+};
+
+struct BatchResult {
+  std::int64_t rows = 0;
+  Measurement with;                    // with the adapters, if any
+  std::optional<Measurement> without;  // only when there are adapters
+};
+
+Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int64_t rows,
+                                  std::span<const AdapterUse> adapters) {
+  BOBBY_TRY(Measured with, Measured::make(model, plan, rows, adapters));
+  std::optional<Measured> without;
+  if (!adapters.empty()) {
+    BOBBY_TRY(Measured base, Measured::make(model, plan, rows, {}));
+    without.emplace(std::move(base));
+    BOBBY_CHECK(without->prefill());
+  }
+  BOBBY_CHECK(with.prefill());
+  constexpr std::int64_t kTurn = 4;  // short turns: both see the same neighbours
+  for (bool more = true; more;) {
+    BOBBY_TRY(more, with.decode(kTurn));
+    if (without) BOBBY_CHECK(without->decode(kTurn));
+  }
+  BatchResult batch{rows, std::move(with.result), std::nullopt};
+  if (without) batch.without = std::move(without->result);
+  return batch;
+}
+
+// The numbers of a batch, ready to be shown.
+struct Report {
+  double prefill_tok_s, decode_tok_s, decode_gb_s, share_of_bandwidth;
+  std::optional<double> lora_cost;
+  std::string logits_hash;
+};
+
+Report report_of(const BatchResult& batch, const BenchPlan& plan, const Model& model,
+                 double bandwidth) {
+  const double steps_a_second =
+      1000.0 * static_cast<double>(batch.with.step_ms.size()) / batch.with.total_ms();
+  Report report{};
+  report.prefill_tok_s =
+      1000.0 * static_cast<double>(plan.prompt_tokens * batch.rows) / batch.with.prefill_ms;
+  report.decode_tok_s = steps_a_second * static_cast<double>(batch.rows);
+  report.decode_gb_s = steps_a_second * static_cast<double>(model.decode_bytes()) / 1e9;
+  report.share_of_bandwidth = bandwidth > 0.0 ? report.decode_gb_s / bandwidth : 0.0;
+  if (batch.without) report.lora_cost = batch.with.median_ms() / batch.without->median_ms() - 1.0;
+  report.logits_hash = sha256_hex(std::as_bytes(std::span(batch.with.logits))).substr(0, 16);
+  return report;
+}
+
+void print_batch(Console& console, const BatchResult& batch, const Report& report) {
+  if (console.json()) {
+    nlohmann::ordered_json object = {{"batch", batch.rows},
+                                     {"prefill_ms", batch.with.prefill_ms},
+                                     {"prefill_tok_s", report.prefill_tok_s},
+                                     {"decode_tok_s", report.decode_tok_s},
+                                     {"decode_median_ms", batch.with.median_ms()},
+                                     {"decode_gb_s", report.decode_gb_s},
+                                     {"share_of_bandwidth", report.share_of_bandwidth},
+                                     {"logits_sha256", report.logits_hash}};
+    if (report.lora_cost) object["lora_cost"] = *report.lora_cost;
+    console.print_json(object);
+    return;
+  }
+  console.print(fmt::format(
+      "batch {:<3} prefill {:8.1f} tok/s   decode {:8.2f} tok/s   {:6.2f} GB/s = {:3.0f}% of the "
+      "bandwidth{}   logits {}",
+      batch.rows, report.prefill_tok_s, report.decode_tok_s, report.decode_gb_s,
+      100.0 * report.share_of_bandwidth,
+      report.lora_cost ? fmt::format("   LoRA {:+.1f}% a step", 100.0 * *report.lora_cost) : "",
+      report.logits_hash));
+}
+
+struct Machine {
+  double load_ms = 0.0;
+  std::size_t peak_rss = 0;
+  double bandwidth = 0.0;
+};
+
+void print_machine(Console& console, const LoadedModel& loaded, const Machine& machine) {
+  if (console.json()) {
+    console.print_json({{"backend", loaded.backend->description()},
+                        {"load_ms", machine.load_ms},
+                        {"weight_bytes", loaded.model->weight_bytes()},
+                        {"decode_bytes", loaded.model->decode_bytes()},
+                        {"peak_rss_bytes", machine.peak_rss},
+                        {"read_bandwidth_gb_s", machine.bandwidth}});
+    return;
+  }
+  console.print(fmt::format("{}", loaded.backend->description()));
+  console.print(
+      fmt::format("load {:.0f} ms   weights {:.2f} GB, {:.2f} GB read a step   memory "
+                  "{:.2f} GB at most   read bandwidth {:.1f} GB/s",
+                  machine.load_ms, static_cast<double>(loaded.model->weight_bytes()) / 1e9,
+                  static_cast<double>(loaded.model->decode_bytes()) / 1e9,
+                  static_cast<double>(machine.peak_rss) / 1e9, machine.bandwidth));
+}
+
+Result<int> run(const Invocation& invocation) {
+  const Settings& settings = invocation.settings;
+  const int threads = static_cast<int>(settings.integer(Opt::kThreads));
+  const BenchPlan plan{settings.integer(Opt::kPromptTokens), settings.integer(Opt::kGenTokens),
+                       static_cast<std::uint64_t>(settings.integer(Opt::kBenchSeed))};
+  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
+  BOBBY_TRY(const auto adapters, load_adapters(settings));
+
+  // Before and after, since neighbours come and go; its buffer must not count as the model's.
+  Machine machine;
+  if (reset_peak_rss()) {
+    machine.bandwidth = read_bandwidth(threads);
+    reset_peak_rss();
+  }
+  const Stopwatch load_time;
+  BOBBY_TRY(const auto loaded, load_model(settings, folder, TokenizerUse::kNone));
+  machine.load_ms = load_time.milliseconds();
+  Model& model = *loaded->model;
+  BOBBY_TRY(const AttachedAdapters attached, attach_adapters(model, adapters));
+  std::vector<BatchResult> batches;
+  for (const std::int64_t rows : settings.integers(Opt::kBatch)) {
+    invocation.console.detail(fmt::format("batch {}", rows));
+    BOBBY_TRY(BatchResult batch, measure_batch(model, plan, rows, attached.uses));
+    batches.push_back(std::move(batch));
+  }
+  machine.peak_rss = peak_rss_bytes();
+  machine.bandwidth = std::max(machine.bandwidth, read_bandwidth(threads));
+
+  print_machine(invocation.console, *loaded, machine);
+  for (const BatchResult& batch : batches)
+    print_batch(invocation.console, batch, report_of(batch, plan, model, machine.bandwidth));
+  return kDone;
+}
+
+constexpr Opt kOptions[] = {Opt::kPromptTokens, Opt::kGenTokens, Opt::kBatch, Opt::kBenchSeed};
+constexpr Example kExamples[] = {
+    {"bobby bench", "the demo model, alone and ten posts at a time"},
+    {"bobby bench --model ./qwen3-8b-random --adapter ./adapter --batch 1",
+     "what a runtime LoRA costs"},
+};
+
+}  // namespace
+
+const Command kBench = {
+    .group = "",
+    .name = "bench",
+    .summary = "measure speed and memory, beside what the machine could do",
+    .description =
+        "Runs a model on random token ids and shows prefill and decode speed, the weights read a "
+        "second beside the read bandwidth measured in the same run, load time, the most memory, "
+        "and a hash of the last logits, so that a speed-up that changes answers shows. With "
+        "--adapter, runs with and without it take turns.",
+    .arguments = {},
+    .options = kOptions,
+    .examples = kExamples,
+    .run = run,
+};
+
+}  // namespace bobby::cli

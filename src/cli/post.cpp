@@ -1,0 +1,236 @@
+// bobby post: writes posts.
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "app/engine.h"
+#include "app/voice_setup.h"
+#include "cli/command.h"
+#include "cli/measure.h"
+#include "cli/signals.h"
+#include "posts/post_writer.h"
+
+namespace bobby::cli {
+namespace {
+
+struct CountAndPrompt {
+  std::int64_t count = 0;
+  std::string prompt;
+};
+
+// [COUNT] [PROMPT], either of which may be missing; what stands there wins over its option.
+Result<CountAndPrompt> count_and_prompt(const Invocation& invocation) {
+  CountAndPrompt wanted{invocation.settings.integer(Opt::kCount),
+                        invocation.settings.text(Opt::kPrompt)};
+  const auto& arguments = invocation.arguments;
+  if (arguments.empty()) return wanted;
+  const std::string& first = arguments.front();
+  const bool is_number =
+      !first.empty() && std::ranges::all_of(first, [](char c) { return c >= '0' && c <= '9'; });
+  if (arguments.size() == 2 || is_number) {
+    if (auto checked = check_value(option(Opt::kCount), first); !checked)
+      return fail(std::move(checked).error().in("COUNT"));
+    wanted.count = integer_value(first);
+    if (arguments.size() == 2) wanted.prompt = arguments.back();
+  } else {
+    wanted.prompt = first;
+  }
+  return wanted;
+}
+
+Sampling sampling_of(const Settings& settings) {
+  Sampling sampling;
+  sampling.temperature =
+      settings.flag(Opt::kGreedy) ? 0.0f : static_cast<float>(settings.number(Opt::kTemperature));
+  sampling.top_p = static_cast<float>(settings.number(Opt::kTopP));
+  sampling.min_p = static_cast<float>(settings.number(Opt::kMinP));
+  sampling.top_k = settings.integer(Opt::kTopK);
+  sampling.repetition_penalty = static_cast<float>(settings.number(Opt::kRepetitionPenalty));
+  return sampling;
+}
+
+nlohmann::ordered_json post_json(const Post& post) {
+  return {{"text", post.text},
+          {"graphemes", post.graphemes},
+          {"tokens", post.tokens},
+          {"seed", post.seed},
+          {"finish_reason", finish_reason_name(post.finish_reason)},
+          {"tries", post.tries},
+          {"mean_logprob", post.mean_logprob},
+          {"prefill_ms", post.prefill_ms},
+          {"decode_tok_s", post.decode_tok_s}};
+}
+
+void show_speed(Console& console, const Generator& generator, const LoadedModel& loaded,
+                const PostBatch& batch, int threads) {
+  if (batch.posts.empty()) return;
+  const GenerationTrace trace = generator.last_trace();
+  double forward_ms = 0.0;
+  std::int64_t tokens = 0;
+  for (const auto& step : trace.steps) {
+    forward_ms += step.forward_ms + step.sample_ms;
+    tokens += step.rows;
+  }
+  const double steps_a_second =
+      forward_ms > 0.0 ? 1000.0 * static_cast<double>(trace.steps.size()) / forward_ms : 0.0;
+  // Each step reads the weights once, however many rows it decodes: that is the limit.
+  const double gigabytes = steps_a_second * static_cast<double>(loaded.model->decode_bytes()) / 1e9;
+  const double bandwidth = read_bandwidth(threads);
+  console.detail(fmt::format("prefill: {:.0f} ms for {} prompt tokens",
+                             batch.posts.front().prefill_ms, trace.prompt_tokens));
+  console.detail(fmt::format(
+      "decode: {:.1f} tok/s; {:.1f} GB/s of weights read, {:.0f}% of the {:.1f} GB/s that this "
+      "machine reads",
+      forward_ms > 0.0 ? 1000.0 * static_cast<double>(tokens) / forward_ms : 0.0, gigabytes,
+      100.0 * gigabytes / bandwidth, bandwidth));
+  const MemoryStats memory = generator.memory_stats();
+  console.detail(fmt::format("memory: {:.0f} MB at most; weights {:.0f} MB, KV cache {:.0f} MB",
+                             static_cast<double>(memory.peak_rss_bytes) / 1e6,
+                             static_cast<double>(memory.weight_bytes) / 1e6,
+                             static_cast<double>(memory.kv_bytes) / 1e6));
+}
+
+void show_result(const Invocation& invocation, const PostBatch& batch, std::int64_t wanted) {
+  Console& console = invocation.console;
+  for (const RejectedTry& rejected : batch.rejected)
+    console.detail(fmt::format("post {}, try {} was rejected, {}: \"{}\"", rejected.index + 1,
+                               rejected.attempt + 1, rejection_name(rejected.reason),
+                               rejected.text));
+  for (const Post& post : batch.posts) {
+    if (console.json())
+      console.print_json(post_json(post));
+    else
+      console.print(post.text);
+  }
+  if (!invocation.settings.given(Opt::kSeed) && !console.json())
+    console.note(fmt::format("seed {}", batch.seed));
+  const auto missing = wanted - static_cast<std::int64_t>(batch.posts.size());
+  if (missing > 0 && !batch.posts.empty() && !batch.cancelled)
+    console.note(fmt::format("{} of {} posts were not acceptable in any try", missing, wanted));
+}
+
+Result<void> write_trace(const Settings& settings, const Generator& generator) {
+  if (!settings.given(Opt::kTrace)) return {};
+  const std::string& file = settings.text(Opt::kTrace);
+  std::ofstream stream(file, std::ios::binary);
+  stream << generator.last_trace().to_json() << '\n';
+  stream.close();
+  if (!stream) return fail({.code = ErrorCode::kIo, .where = file, .problem = "cannot be written"});
+  return {};
+}
+
+Result<PostRequest> make_request(const Invocation& invocation, const VoiceSetup& voice) {
+  const Settings& settings = invocation.settings;
+  BOBBY_TRY(const CountAndPrompt wanted, count_and_prompt(invocation));
+  PostRequest request;
+  request.prompt = wanted.prompt;
+  request.count = static_cast<std::uint32_t>(wanted.count);
+  request.form = voice.form;
+  if (settings.given(Opt::kSystem)) request.system = settings.text(Opt::kSystem);
+  request.rules = voice.rules;
+  request.retries = static_cast<int>(settings.integer(Opt::kRetries));
+  request.raw = settings.flag(Opt::kRaw);
+  request.max_tokens = settings.integer(Opt::kMaxTokens);
+  request.sampling = sampling_of(settings);
+  // A drawn seed is short enough to be typed again.
+  request.seed = settings.given(Opt::kSeed)
+                     ? static_cast<std::uint64_t>(settings.integer(Opt::kSeed))
+                     : std::uint64_t{std::random_device()()};
+  request.cancel = &cancelled();
+  return request;
+}
+
+// Shows the posts' raw text as it comes; with several, a line begins whenever another one speaks.
+auto streamer(Console& console) {
+  return [&console, last = std::int64_t{-1}](std::uint32_t index, int attempt,
+                                             std::string_view text) mutable {
+    const std::int64_t speaker = std::int64_t{index} * 1000000 + attempt;
+    if (speaker != last) console.partial(fmt::format("{}[{}] ", last < 0 ? "" : "\n", index + 1));
+    last = speaker;
+    console.partial(text);
+  };
+}
+
+Result<int> run(const Invocation& invocation) {
+  const Settings& settings = invocation.settings;
+  Console& console = invocation.console;
+  BOBBY_CHECK(count_and_prompt(invocation));  // before anything is loaded
+  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
+  BOBBY_TRY(const auto adapters, load_adapters(settings));
+
+  const Stopwatch load_time;
+  Generator generator([&](const ProgressFn& progress) {
+    return load_model(settings, folder, TokenizerUse::kRequired, progress);
+  });
+  BOBBY_TRY(const auto loaded, generator.prewarm());
+  BOBBY_TRY(const AttachedAdapters attached, attach_adapters(generator, adapters));
+  console.detail(
+      fmt::format("load: {:.0f} ms, {}", load_time.milliseconds(), loaded->backend->description()));
+  BOBBY_TRY(const VoiceSetup voice,
+            set_up_voice(settings, folder, loaded->model->config().model_type, adapters));
+  for (const std::string& warning : voice.warnings) console.note("bobby: " + warning);
+
+  BOBBY_TRY(PostRequest request, make_request(invocation, voice));
+  request.adapters = attached.uses;
+  if (settings.flag(Opt::kStream)) request.on_text = streamer(console);
+  PostWriter writer(generator);
+  BOBBY_TRY(const PostBatch batch, writer.write(request));
+  if (settings.flag(Opt::kStream)) console.partial("\n");
+  BOBBY_CHECK(write_trace(settings, generator));
+  show_result(invocation, batch, request.count);
+  if (console.verbose())
+    show_speed(console, generator, *loaded, batch,
+               static_cast<int>(settings.integer(Opt::kThreads)));
+  if (batch.cancelled) return kInterrupted;
+  if (!batch.posts.empty()) return kDone;
+  console.error({.code = ErrorCode::kLimit,
+                 .problem = fmt::format("nothing acceptable was generated in {} tries a post",
+                                        request.retries + 1),
+                 .hint = "-v says why; --min-chars, --retries and --temperature change it"});
+  return kNothingAcceptable;
+}
+
+constexpr Argument kArguments[] = {
+    {"COUNT", false, "How many posts, in place of --count"},
+    {"PROMPT", false, "What to ask for, in place of --prompt"},
+};
+constexpr Opt kOptions[] = {
+    Opt::kCount,        Opt::kPrompt,
+    Opt::kPromptForm,   Opt::kSystem,
+    Opt::kMaxTokens,    Opt::kTemperature,
+    Opt::kTopP,         Opt::kTopK,
+    Opt::kMinP,         Opt::kRepetitionPenalty,
+    Opt::kGreedy,       Opt::kSeed,
+    Opt::kCharLimit,    Opt::kMinChars,
+    Opt::kRetries,      Opt::kKeepEmojis,
+    Opt::kKeepHashtags, Opt::kRaw,
+    Opt::kStream,       Opt::kTrace,
+};
+constexpr Example kExamples[] = {
+    {"bobby post 3 \"write about coffee\"", "three posts, one a line"},
+    {"bobby post --model ./Qwen3-8B-MLX-4bit --adapter ./adapters:10", "with a voice, at scale 10"},
+    {"bobby post 5 --seed 7 --json", "repeatable, as JSON, one object a line"},
+};
+
+}  // namespace
+
+const Command kPost = {
+    .group = "",
+    .name = "post",
+    .summary = "write posts",
+    .description =
+        "Writes posts and prints them, one a line. What the model wrote is cleaned up: stops, "
+        "think "
+        "blocks, emojis and hashtags go, and what is too long is cut. A post that is empty, too "
+        "short or a repetition is tried again. Exits with 3 when nothing acceptable came out.",
+    .arguments = kArguments,
+    .options = kOptions,
+    .examples = kExamples,
+    .run = run,
+};
+
+}  // namespace bobby::cli
