@@ -10,11 +10,6 @@ namespace {
 /// bookkeeping); longer ones by a heap, so that a long word costs n log n.
 constexpr std::size_t kShortWord = 64;
 
-std::size_t slot_of(std::uint64_t pair) {
-  pair *= 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
-  return static_cast<std::size_t>(pair ^ pair >> 32);
-}
-
 }  // namespace
 
 Bpe::Bpe(Vocabulary vocabulary, Options options)
@@ -26,38 +21,33 @@ Bpe::Bpe(Vocabulary vocabulary, Options options)
     const char c = static_cast<char>(byte);
     byte_ids_[byte] = vocabulary_.find_bytes({&c, 1});
   }
-  grow_merges(0);
+  add_merges({});
 }
 
-void Bpe::reserve_merges(std::size_t merges) {
-  grow_merges(merges);
-}
-
-void Bpe::grow_merges(std::size_t merges) {
-  const std::size_t wanted = std::bit_ceil(merges + merges / 2 + 8);
-  if (wanted <= merges_.size()) return;
-  std::vector<Merge> old = std::move(merges_);
-  merges_.assign(wanted, Merge{});
-  for (const Merge& merge : old) {
-    if (merge.pair == kNoPair) continue;
-    std::size_t i = slot_of(merge.pair) & (wanted - 1);
-    while (merges_[i].pair != kNoPair) i = (i + 1) & (wanted - 1);
-    merges_[i] = merge;
+void Bpe::add_merges(std::span<const NewMerge> merges) {
+  constexpr std::size_t kAhead = 16;  // the table is larger than the caches
+  merges_.assign(std::bit_ceil(merges.size() + merges.size() / 2 + 8), Merge{});
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    if (i + kAhead < merges.size()) {
+      const NewMerge& ahead = merges[i + kAhead];
+      __builtin_prefetch(&merges_[first_slot(pair_of(ahead.left, ahead.right))]);
+    }
+    const auto [left, right, merged] = merges[i];
+    const Merge& slot = find_merge(left, right);
+    merges_[static_cast<std::size_t>(&slot - merges_.data())] = {
+        pair_of(left, right), static_cast<std::uint32_t>(i), merged};
   }
 }
 
-void Bpe::add_merge(std::int32_t left, std::int32_t right, std::int32_t merged) {
-  grow_merges(merge_count_ + 1);
-  const Merge& found = find_merge(left, right);
-  if (found.pair == kNoPair) ++merge_count_;
-  merges_[static_cast<std::size_t>(&found - merges_.data())] = {pair_of(left, right), next_rank_++,
-                                                                merged};
+std::size_t Bpe::first_slot(std::uint64_t pair) const {
+  pair *= 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio
+  return (pair ^ pair >> 32) & (merges_.size() - 1);
 }
 
 const Bpe::Merge& Bpe::find_merge(std::int32_t left, std::int32_t right) const {
   const std::uint64_t pair = pair_of(left, right);
   const std::size_t mask = merges_.size() - 1;
-  for (std::size_t i = slot_of(pair) & mask;; i = (i + 1) & mask)
+  for (std::size_t i = first_slot(pair);; i = (i + 1) & mask)
     if (merges_[i].pair == pair || merges_[i].pair == kNoPair) return merges_[i];
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -12,8 +13,8 @@
 namespace bobby::detail {
 
 /// Byte-pair encoding of one word: its bytes become tokens, then the neighbouring pair of lowest
-/// rank (of equals the leftmost) is merged until no pair has a rank. Immutable once sealed, and
-/// then thread-safe.
+/// rank (of equals the leftmost) is merged until no pair has a rank. Immutable after
+/// add_merges(), and then thread-safe.
 class Bpe {
  public:
   struct Options {
@@ -26,9 +27,12 @@ class Bpe {
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
 
-  void reserve_merges(std::size_t merges);
-  /// The next merge in order of rank; a later merge of the same pair replaces the earlier.
-  void add_merge(std::int32_t left, std::int32_t right, std::int32_t merged);
+  struct NewMerge {
+    std::int32_t left, right;
+    std::int32_t merged;
+  };
+  /// All merges in order of rank; a later merge of the same pair replaces the earlier. Call once.
+  void add_merges(std::span<const NewMerge> merges);
 
   class Encoder;
 
@@ -47,7 +51,7 @@ class Bpe {
   }
   /// The merge of the pair, or an empty slot.
   const Merge& find_merge(std::int32_t left, std::int32_t right) const;
-  void grow_merges(std::size_t merges);
+  std::size_t first_slot(std::uint64_t pair) const;
 
   /// Whether a token's own bytes are encoded as that token: found out at the first use. Every
   /// thread finds the same answer, so relaxed reads and writes are enough.
@@ -57,8 +61,6 @@ class Bpe {
   Options options_;
   std::array<std::int32_t, 256> byte_ids_{};
   std::vector<Merge> merges_;  ///< open addressing, a power of two
-  std::uint32_t next_rank_ = 0;
-  std::size_t merge_count_ = 0;
   std::unique_ptr<std::atomic<std::uint8_t>[]> whole_;
 };
 

@@ -37,15 +37,14 @@ Vocabulary read_vocab(simdjson::dom::object object, Problems& problems) {
           fmt::format("the id of token '{}' is larger than {}", field.key, Vocabulary::kMaxId),
           std::to_string(id));
     } else {
-      const auto added = vocabulary.add(field.key, static_cast<std::int32_t>(id));
-      if (added == Vocabulary::Added::kTokenTwice)
-        problems.malformed(kVocabPath, fmt::format("token '{}' stands twice", field.key));
-      if (added == Vocabulary::Added::kIdTwice)
+      if (!vocabulary.add(field.key, static_cast<std::int32_t>(id)))
         problems.malformed(kVocabPath,
                            fmt::format("the id of token '{}' is another's too", field.key),
                            std::to_string(id));
     }
   }
+  if (const std::int32_t id = vocabulary.index(); id >= 0)
+    problems.malformed(kVocabPath, "a token stands twice", fmt::format("with id {}", id));
   return vocabulary;
 }
 
@@ -92,43 +91,91 @@ bool read_halves(JsonElement element, std::string_view& left, std::string_view& 
   return !element.get(pair) && pair.size() == 2 && !pair.at(0).get(left) && !pair.at(1).get(right);
 }
 
-void read_merges(simdjson::dom::array merges, Bpe& bpe, Problems& problems) {
-  const Vocabulary& vocabulary = bpe.vocabulary();
-  bpe.reserve_merges(merges.size());
-  std::string bytes;  // of the left half, then of both
+/// The merges as the bytes of their halves, one after another: looking tokens up is a matter of
+/// cache misses, which overlap when the lookups are known ahead.
+class MergeList {
+ public:
+  void reserve(std::size_t merges, std::size_t bytes) {
+    merges_.reserve(merges);
+    bytes_.reserve(bytes);
+  }
+  /// `index`: the place in the file.
+  void add(std::size_t index, std::string_view left, std::string_view right) {
+    const std::size_t begin = bytes_.size();
+    const bool is_left_bytes = append_token_bytes(left, bytes_);
+    const std::size_t middle = bytes_.size();
+    if (is_left_bytes && append_token_bytes(right, bytes_)) {
+      merges_.push_back({index, begin, middle, bytes_.size(), true});
+      return;
+    }
+    // Outside the byte alphabet: no text leads to it, but it must exist all the same.
+    bytes_.resize(begin);
+    bytes_.append(left).append(right);
+    merges_.push_back({index, begin, begin + left.size(), bytes_.size(), false});
+  }
+
+  /// Adds the merges to `bpe` in order.
+  void add_to(Bpe& bpe, Problems& problems) const {
+    constexpr std::size_t kAhead = 16;
+    const Vocabulary& vocabulary = bpe.vocabulary();
+    std::vector<Bpe::NewMerge> found;
+    found.reserve(merges_.size());
+    std::int32_t merged = -1;
+    for (std::size_t i = 0; i < merges_.size() && !problems.enough(); ++i) {
+      if (i + kAhead < merges_.size()) {
+        vocabulary.prefetch(left(merges_[i + kAhead]));
+        vocabulary.prefetch(right(merges_[i + kAhead]));
+      }
+      const Merge& merge = merges_[i];
+      const auto find = [&](std::string_view token) {
+        return merge.is_bytes ? vocabulary.find_bytes(token) : vocabulary.find(token).value_or(-1);
+      };
+      const std::int32_t left_id = find(left(merge));
+      const std::int32_t right_id = find(right(merge));
+      // Most files number the tokens in the order of the merges that make them.
+      merged = merge.is_bytes ? vocabulary.find_bytes(both(merge), merged + 1) : find(both(merge));
+      if (left_id < 0 || right_id < 0 || merged < 0)
+        problems.malformed(fmt::format("{}[{}]", kMergesPath, merge.index),
+                           "a half, or both together, are not in the vocabulary");
+      else
+        found.push_back({left_id, right_id, merged});
+    }
+    bpe.add_merges(found);
+  }
+
+ private:
+  struct Merge {
+    std::size_t index, begin, middle, end;
+    bool is_bytes;
+  };
+  std::string_view part(std::size_t begin, std::size_t end) const {
+    return std::string_view(bytes_).substr(begin, end - begin);
+  }
+  std::string_view left(const Merge& merge) const { return part(merge.begin, merge.middle); }
+  std::string_view right(const Merge& merge) const { return part(merge.middle, merge.end); }
+  std::string_view both(const Merge& merge) const { return part(merge.begin, merge.end); }
+
+  std::vector<Merge> merges_;
+  std::string bytes_;
+};
+
+void read_merges(simdjson::dom::array array, Bpe& bpe, Problems& problems) {
+  MergeList merges;
+  merges.reserve(array.size(), array.size() * 8);
   std::size_t index = 0;
-  for (const JsonElement element : merges) {
+  for (const JsonElement element : array) {
     if (problems.enough()) return;
     std::string_view left, right;
-    const std::size_t rank = index++;
-    if (!read_halves(element, left, right)) {
-      std::string_view line;
-      if (!element.get(line) && line.starts_with("#version")) continue;
-      problems.malformed(fmt::format("{}[{}]", kMergesPath, rank), "is not a pair of tokens");
+    const std::size_t here = index++;
+    if (read_halves(element, left, right)) {
+      merges.add(here, left, right);
       continue;
     }
-    bytes.clear();
-    std::int32_t ids[3];
-    const bool is_left_bytes = append_token_bytes(left, bytes);
-    const std::size_t middle = bytes.size();
-    if (is_left_bytes && append_token_bytes(right, bytes)) {
-      const std::string_view both = bytes;
-      ids[0] = vocabulary.find_bytes(both.substr(0, middle));
-      ids[1] = vocabulary.find_bytes(both.substr(middle));
-      ids[2] = vocabulary.find_bytes(both);
-    } else {  // outside the byte alphabet: no text leads to it, but it must exist all the same
-      ids[0] = vocabulary.find(left).value_or(-1);
-      ids[1] = vocabulary.find(right).value_or(-1);
-      ids[2] = vocabulary.find(std::string(left) + std::string(right)).value_or(-1);
-    }
-    if (ids[0] < 0 || ids[1] < 0 || ids[2] < 0) {
-      problems.malformed(fmt::format("{}[{}]", kMergesPath, rank),
-                         "names a token that the vocabulary does not have",
-                         fmt::format("'{}' + '{}'", left, right));
-      continue;
-    }
-    bpe.add_merge(ids[0], ids[1], ids[2]);
+    std::string_view line;
+    if (!element.get(line) && line.starts_with("#version")) continue;  // the header of merges.txt
+    problems.malformed(fmt::format("{}[{}]", kMergesPath, here), "is not a pair of tokens");
   }
+  merges.add_to(bpe, problems);
 }
 
 }  // namespace

@@ -119,6 +119,13 @@ std::unique_ptr<const Tokenizer::Impl> Tokenizer::Impl::read(JsonElement documen
 
 auto Tokenizer::Impl::read(std::string_view json, bool is_padded, std::string_view name)
     -> Result<std::unique_ptr<const Impl>> {
+  constexpr std::size_t kMaxBytes = std::size_t{1} << 29;  // offsets are of 32 bits
+  if (json.size() > kMaxBytes)
+    return fail({.code = ErrorCode::kLimit,
+                 .where = std::string(name),
+                 .problem = "is too large for a tokenizer.json",
+                 .expected = fmt::format("at most {} bytes", kMaxBytes),
+                 .found = std::to_string(json.size())});
   simdjson::dom::parser parser;
   simdjson::dom::element document;
   if (const auto failure = parser.parse(json.data(), json.size(), !is_padded).get(document))

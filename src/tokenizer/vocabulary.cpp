@@ -22,25 +22,26 @@ std::uint64_t load(const char* at) {
   return value;
 }
 
-std::uint64_t hash_of(std::string_view bytes) {
+constexpr std::size_t kInline = 8;  // bytes that a key can hold
+constexpr std::uint32_t kMaxLength = (1u << 30) - 1;
+
+/// The bytes themselves if there are at most kInline of them, else a hash.
+std::uint64_t key_of(std::string_view bytes) {
   const char* at = bytes.data();
   std::size_t left = bytes.size();
-  std::uint64_t hash = left * kOddConstant;
-  while (left > 8) {
-    hash = stir(hash, load<std::uint64_t>(at));
-    at += 8;
-    left -= 8;
+  if (left >= kInline) {
+    if (left == kInline) return load<std::uint64_t>(at);
+    std::uint64_t hash = left;
+    for (; left > kInline; at += kInline, left -= kInline)
+      hash = stir(hash, load<std::uint64_t>(at));
+    // The last bytes in one load that overlaps the one before.
+    return stir(hash, load<std::uint64_t>(at + left - kInline));
   }
-  // The last bytes in one or two overlapping loads.
-  if (left == 8) {
-    hash = stir(hash, load<std::uint64_t>(at));
-  } else if (left >= 4) {
-    hash = stir(hash, load<std::uint32_t>(at) << 32 | load<std::uint32_t>(at + left - 4));
-  } else if (left > 0) {
-    const auto byte = [at](std::size_t i) { return load<std::uint8_t>(at + i); };
-    hash = stir(hash, byte(0) | byte(left / 2) << 8 | byte(left - 1) << 16);
-  }
-  return stir(hash, hash >> 32);
+  if (left >= 4)
+    return load<std::uint32_t>(at) | load<std::uint32_t>(at + left - 4) << 8 * (left - 4);
+  std::uint64_t key = 0;
+  for (std::size_t i = 0; i < left; ++i) key |= load<std::uint8_t>(at + i) << 8 * i;
+  return key;
 }
 
 }  // namespace
@@ -48,59 +49,68 @@ std::uint64_t hash_of(std::string_view bytes) {
 void Vocabulary::reserve(std::size_t tokens, std::size_t bytes) {
   arena_.reserve(bytes);
   spans_.reserve(tokens);
-  grow_slots(tokens);
 }
 
-void Vocabulary::grow_slots(std::size_t tokens) {
-  const std::size_t wanted = std::bit_ceil(tokens + tokens / 2 + 8);
-  if (wanted <= slots_.size()) return;
-  std::vector<Slot> old = std::move(slots_);
-  slots_.assign(wanted, Slot{});
-  for (const Slot& slot : old) {
-    if (slot.id < 0) continue;
-    const std::uint64_t hash = hash_of(bytes(slot.id));
-    slots_[static_cast<std::size_t>(find_slot(bytes(slot.id), hash) - slots_.data())] = slot;
-  }
-}
-
-/// The slot that holds `bytes`, or the empty one where they belong.
-const Vocabulary::Slot* Vocabulary::find_slot(std::string_view wanted, std::uint64_t hash) const {
-  const std::size_t mask = slots_.size() - 1;
-  const auto tag = static_cast<std::uint32_t>(hash >> 32);
-  for (std::size_t i = hash & mask;; i = (i + 1) & mask) {
-    const Slot& slot = slots_[i];
-    if (slot.id < 0 || (slot.tag == tag && bytes(slot.id) == wanted)) return &slot;
-  }
-}
-
-Vocabulary::Added Vocabulary::add(std::string_view token, std::int32_t id) {
-  if (contains(id)) return Added::kIdTwice;
+bool Vocabulary::add(std::string_view token, std::int32_t id) {
+  if (contains(id)) return false;
   const std::size_t begin = arena_.size();
-  if (append_token_bytes(token, arena_)) {
-    const std::string_view added(arena_.data() + begin, arena_.size() - begin);
-    grow_slots(in_slots_ + 1);
-    const std::uint64_t hash = hash_of(added);
-    const Slot* found = find_slot(added, hash);
-    if (found->id >= 0) {
-      arena_.resize(begin);
-      return Added::kTokenTwice;
-    }
-    slots_[static_cast<std::size_t>(found - slots_.data())] = {
-        static_cast<std::uint32_t>(hash >> 32), id};
-    ++in_slots_;
-  } else {
-    if (!plain_.emplace(token, id).second) return Added::kTokenTwice;
-    arena_.append(token);
-  }
-  if (index(id) >= spans_.size()) spans_.resize(index(id) + 1);
-  spans_[index(id)] = {static_cast<std::uint32_t>(begin),
-                       static_cast<std::int32_t>(arena_.size() - begin)};
+  const bool is_plain = !append_token_bytes(token, arena_);
+  if (is_plain) arena_.append(token);
+  const auto at = static_cast<std::size_t>(id);
+  if (at >= spans_.size()) spans_.resize(at + 1);
+  spans_[at] = {.begin = static_cast<std::uint32_t>(begin),
+                .length = static_cast<std::uint32_t>(arena_.size() - begin) & kMaxLength,
+                .is_token = true,
+                .is_plain = is_plain};
   ++count_;
-  return Added::kYes;
+  return true;
+}
+
+std::int32_t Vocabulary::index() {
+  constexpr std::int32_t kAhead = 16;  // the table is larger than the caches
+  slots_.assign(std::bit_ceil(count_ + count_ / 2 + 8), Slot{});
+  const auto end = static_cast<std::int32_t>(spans_.size());
+  for (std::int32_t id = 0; id < end; ++id) {
+    if (contains(id + kAhead)) prefetch(bytes(id + kAhead));
+    if (!contains(id)) continue;
+    if (span(id).is_plain) {
+      if (!plain_.emplace(bytes(id), id).second) return id;
+      continue;
+    }
+    const std::uint64_t key = key_of(bytes(id));
+    Slot& slot = slots_[find_slot(bytes(id), key)];
+    if (slot.id >= 0) return id;
+    slot = {key, span(id).length, id};
+  }
+  return -1;
+}
+
+std::size_t Vocabulary::first_slot(std::uint64_t key) const {
+  return stir(key, key >> 32) >> 16 & (slots_.size() - 1);
+}
+
+/// The slot that holds `wanted`, or the empty one where it belongs.
+std::size_t Vocabulary::find_slot(std::string_view wanted, std::uint64_t key) const {
+  const std::size_t mask = slots_.size() - 1;
+  for (std::size_t i = first_slot(key);; i = (i + 1) & mask) {
+    const Slot& slot = slots_[i];
+    if (slot.id < 0) return i;
+    if (slot.key != key || slot.length != wanted.size()) continue;
+    if (wanted.size() <= kInline || bytes(slot.id) == wanted) return i;
+  }
 }
 
 std::int32_t Vocabulary::find_bytes(std::string_view bytes) const {
-  return slots_.empty() ? -1 : find_slot(bytes, hash_of(bytes))->id;
+  return slots_[find_slot(bytes, key_of(bytes))].id;
+}
+
+std::int32_t Vocabulary::find_bytes(std::string_view bytes, std::int32_t guess) const {
+  if (contains(guess) && !span(guess).is_plain && this->bytes(guess) == bytes) return guess;
+  return find_bytes(bytes);
+}
+
+void Vocabulary::prefetch(std::string_view bytes) const {
+  __builtin_prefetch(&slots_[first_slot(key_of(bytes))]);
 }
 
 std::optional<std::int32_t> Vocabulary::find(std::string_view token) const {
