@@ -25,6 +25,8 @@ Error json_error(simdjson::error_code code) {
 Result<dom::object> parse_object(dom::parser& parser, std::string_view text) {
   if (!is_utf8(text))
     return fail({.code = ErrorCode::kHeaderNotUtf8, .problem = "the JSON text is not UTF-8"});
+  if (text.empty())  // and perhaps no address, which the parser would copy from
+    return fail({.code = ErrorCode::kHeaderNotJson, .problem = "the JSON text is empty"});
   // Some versions of the parser skip a byte order mark; JSON has none.
   if (text.starts_with("\xef\xbb\xbf"))
     return fail({.code = ErrorCode::kHeaderNotJson,
