@@ -3,11 +3,15 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)            # fmt::fmt
 find_package(spdlog REQUIRED)         # spdlog::spdlog
 find_package(nlohmann_json REQUIRED)  # nlohmann_json::nlohmann_json
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # OpenSSL::Crypto
+find_path(TL_EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)  # header only, on the default path
+if(BOBBY_KERNELS_ONLY)
+  return()  # a cross-compiler's distribution has fewer: libsimdjson-dev is there for one architecture
+endif()
+
 find_package(simdjson REQUIRED)       # simdjson::simdjson
 find_package(CLI11 REQUIRED)          # CLI11::CLI11
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)   # PkgConfig::pcre2
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)  # PkgConfig::utf8proc
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)     # header only, on the default path
-find_path(TL_EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)    # header only, on the default path
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)               # OpenSSL::Crypto
