@@ -8,6 +8,29 @@
 namespace bobby::cpu {
 namespace {
 
+// How 32 values of kBits bits, a little-endian bit string, become words: each 128-bit lane takes
+// the bytes of its eight values, each word the two bytes that hold its value, shifted down.
+template <int kBits>
+struct SpreadTables {
+  alignas(64) std::uint16_t lane_words[32] = {};
+  alignas(64) std::uint8_t bytes[64] = {};
+  alignas(64) std::uint16_t shifts[32] = {};
+
+  constexpr SpreadTables() {
+    for (int i = 0; i < 32; ++i) {
+      const int first_byte = i / 8 * kBits;  // of the lane's values
+      const int word = first_byte / 2 + i % 8;
+      lane_words[i] = static_cast<std::uint16_t>(word < 16 ? word : 15);
+      const int byte = first_byte % 2 + i % 8 * kBits / 8;
+      bytes[2 * i] = static_cast<std::uint8_t>(byte);
+      bytes[2 * i + 1] = static_cast<std::uint8_t>(byte + 1);
+      shifts[i] = static_cast<std::uint16_t>(i % 8 * kBits % 8);
+    }
+  }
+};
+template <int kBits>
+constexpr SpreadTables<kBits> kSpreadTables;
+
 struct V {
   using I32 = __m512i;
   using F32 = __m512;
@@ -16,6 +39,17 @@ struct V {
   static I32 zero_i() { return _mm512_setzero_si512(); }
   static F32 zero_f() { return _mm512_setzero_ps(); }
   static Words load_words(const unsigned char* bytes) { return _mm512_loadu_si512(bytes); }
+
+  template <int kBits>
+  static Words spread(const unsigned char* bytes) {
+    const SpreadTables<kBits>& tables = kSpreadTables<kBits>;
+    const __m256i string = _mm256_maskz_loadu_epi8((1u << (4 * kBits)) - 1, bytes);
+    const __m512i lanes = _mm512_permutexvar_epi16(_mm512_load_si512(tables.lane_words),
+                                                   _mm512_castsi256_si512(string));
+    const __m512i pairs = _mm512_shuffle_epi8(lanes, _mm512_load_si512(tables.bytes));
+    return _mm512_and_si512(_mm512_srlv_epi16(pairs, _mm512_load_si512(tables.shifts)),
+                            _mm512_set1_epi16((1 << kBits) - 1));
+  }
 
   template <int kBits, int kField>
   static Words field(Words words) {

@@ -4,9 +4,9 @@
 // be picked by the linker for a smaller one.
 //
 // V offers: I32 and F32 (16 lanes), Words (32 words of 16 bits), and
-//   zero_i, zero_f, load_words(bytes), field<bits, i>(words),
-//   dot<lanes>(acc, words, x): acc + products, each product in a lane of its own group,
-//   reduce<lanes>(I32[lanes]): sums of `lanes` adjacent lanes = sixteen sums in order,
+//   zero_i, zero_f, load_words(bytes), spread<bits>(bytes): 32 values of 3, 5 or 6 bits,
+//   field<bits, i>(words), dot<lanes>(acc, words, x): acc + products, each product in a lane of its
+//   own group, reduce<lanes>(I32[lanes]): sums of `lanes` adjacent lanes = sixteen sums in order,
 //   add_i, to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32).
 
 #include "backends/cpu/linear/kernels.h"
@@ -23,7 +23,6 @@
 namespace bobby::cpu {
 namespace {
 
-constexpr int kBlockBytes = 64;
 constexpr int kWords = 32;
 
 // ---- Packing activations --------------------------------------------------------------------
@@ -105,32 +104,15 @@ void pack(const PackArgs& a) {
 
 // ---- Quantised products ---------------------------------------------------------------------
 
-// Values of 3, 5 or 6 bits, a little-endian bit string (eight values in `kBits` bytes), to words.
-template <int kBits>
-void spread(const unsigned char* bytes, std::int64_t count, std::uint16_t* words) {
-  for (std::int64_t i = 0; i < count; i += 8, bytes += kBits) {
-    std::uint64_t string = 0;
-    __builtin_memcpy(&string, bytes, kBits);
-    for (int j = 0; j < 8; ++j) {
-      words[i + j] = static_cast<std::uint16_t>((string >> (j * kBits)) & ((1u << kBits) - 1));
-    }
-  }
-}
-
-inline void spread_to_words(int bits, const unsigned char* bytes, std::int64_t count,
-                            std::uint16_t* words) {
-  switch (bits) {
-    case 3: return spread<3>(bytes, count, words);
-    case 5: return spread<5>(bytes, count, words);
-    default: return spread<6>(bytes, count, words);
-  }
-}
-
-// The shape of one chunk of 16 groups.
-template <int kFieldBits, int kGroup>
+// The shape of one chunk of 16 groups. A block is what fills 32 words: 64 bytes that are cut into
+// fields, or 32 values of 3, 5 or 6 bits that are spread.
+template <int kBits, int kGroup>
 struct Chunk {
+  static constexpr bool kSpread = 16 % kBits != 0;
+  static constexpr int kFieldBits = kSpread ? 16 : kBits;
   static constexpr int kFields = 16 / kFieldBits;
   static constexpr int kBlockColumns = kWords * kFields;
+  static constexpr int kBlockBytes = kBlockColumns * kBits / 8;
   static constexpr int kLanes = kGroup * kFieldBits / 32;  // 32-bit lanes that a group covers
   static constexpr int kVectors = kLanes < 16 ? kLanes : 16;
   static constexpr int kMerged = kLanes / kVectors;  // blocks that belong to one group, if several
@@ -139,12 +121,21 @@ struct Chunk {
   static constexpr int kBytes = kBlocks * kBlockBytes;
 };
 
-template <class C, int kFieldBits, int kField = 0>
+template <int kBits>
+inline V::Words load_block(const unsigned char* bytes) {
+  if constexpr (16 % kBits != 0) {
+    return V::template spread<kBits>(bytes);
+  } else {
+    return V::load_words(bytes);
+  }
+}
+
+template <class C, int kField = 0>
 inline V::I32 dot_block(V::I32 acc, V::Words words, const std::int16_t* q) {
-  acc = V::template dot<C::kVectors>(acc, V::template field<kFieldBits, kField>(words),
+  acc = V::template dot<C::kVectors>(acc, V::template field<C::kFieldBits, kField>(words),
                                      q + kField * kWords);
   if constexpr (kField + 1 < C::kFields) {
-    return dot_block<C, kFieldBits, kField + 1>(acc, words, q);
+    return dot_block<C, kField + 1>(acc, words, q);
   } else {
     return acc;
   }
@@ -152,10 +143,10 @@ inline V::I32 dot_block(V::I32 acc, V::Words words, const std::int16_t* q) {
 
 // H of the chunk's groups, for kRows rows of q. `blocks`: those that hold weights; the last chunk
 // of a row may have fewer than kBlocks.
-template <int kFieldBits, int kGroup, int kRows>
+template <int kBits, int kGroup, int kRows>
 inline void chunk_sums(const unsigned char* weight, int blocks, const std::int16_t* q,
                        std::int64_t q_stride, V::I32* sums) {
-  using C = Chunk<kFieldBits, kGroup>;
+  using C = Chunk<kBits, kGroup>;
   V::I32 partial[kRows][C::kVectors];
   BOBBY_UNROLL(16)
   for (int v = 0; v < C::kVectors; ++v) {
@@ -164,11 +155,11 @@ inline void chunk_sums(const unsigned char* weight, int blocks, const std::int16
     for (int j = 0; j < C::kMerged; ++j) {
       const int block = v * C::kMerged + j;
       if (block >= blocks) break;
-      const V::Words words = V::load_words(weight + block * kBlockBytes);
+      const V::Words words = load_block<kBits>(weight + block * C::kBlockBytes);
       BOBBY_UNROLL(8)
       for (int m = 0; m < kRows; ++m) {
-        partial[m][v] = dot_block<C, kFieldBits>(partial[m][v], words,
-                                                 q + m * q_stride + block * C::kBlockColumns);
+        partial[m][v] =
+            dot_block<C>(partial[m][v], words, q + m * q_stride + block * C::kBlockColumns);
       }
     }
   }
@@ -195,9 +186,9 @@ inline void accumulate(const QuantArgs& a, const unsigned char* scales, const un
 }
 
 // One weight row with kRows rows of x, as kernels.h says.
-template <int kFieldBits, int kGroup, int kRows>
+template <int kBits, int kGroup, int kRows>
 inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row) {
-  using C = Chunk<kFieldBits, kGroup>;
+  using C = Chunk<kBits, kGroup>;
   const unsigned char* weight = a.weight + row * a.weight_stride;
   const unsigned char* scales = a.scales + row * a.scale_stride;
   const unsigned char* biases = a.biases + row * a.scale_stride;
@@ -206,22 +197,15 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   const float* x_scale = a.x_scale + x_row * a.padded_groups;
   const float* x_sum = a.x_sum + x_row * a.padded_groups;
   const std::size_t scale_bytes = a.scale_type == kF32 ? 4 : 2;
-  const int chunk_weight_bytes = C::kColumns * a.bits / 8;
 
   V::F32 acc[kRows];
   for (int m = 0; m < kRows; ++m) acc[m] = V::zero_f();
   V::I32 sums[kRows];
-  alignas(64) std::uint16_t words[kFieldBits == 16 ? C::kColumns : 1];
   std::int64_t left = a.groups;
   for (; left >= kChunkGroups; left -= kChunkGroups) {
-    const unsigned char* chunk = weight;
-    if constexpr (kFieldBits == 16) {
-      spread_to_words(a.bits, weight, C::kColumns, words);
-      chunk = reinterpret_cast<const unsigned char*>(words);
-    }
-    chunk_sums<kFieldBits, kGroup, kRows>(chunk, C::kBlocks, q, q_stride, sums);
+    chunk_sums<kBits, kGroup, kRows>(weight, C::kBlocks, q, q_stride, sums);
     accumulate<kRows>(a, scales, biases, x_scale, x_sum, sums, acc);
-    weight += chunk_weight_bytes;
+    weight += C::kBytes;
     scales += kChunkGroups * scale_bytes;
     biases += kChunkGroups * scale_bytes;
     q += C::kColumns;
@@ -232,18 +216,13 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
     alignas(64) unsigned char chunk[C::kBytes];
     alignas(64) unsigned char scale_copy[kChunkGroups * 4] = {};
     alignas(64) unsigned char bias_copy[kChunkGroups * 4] = {};
-    const int columns = static_cast<int>(left) * kGroup;
-    const int bytes = columns * kFieldBits / 8;
-    const int blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
-    if constexpr (kFieldBits == 16) {
-      spread_to_words(a.bits, weight, columns, reinterpret_cast<std::uint16_t*>(chunk));
-    } else {
-      __builtin_memcpy(chunk, weight, bytes);
-    }
-    __builtin_memset(chunk + bytes, 0, blocks * kBlockBytes - bytes);
+    const int bytes = static_cast<int>(left) * kGroup * kBits / 8;
+    const int blocks = (bytes + C::kBlockBytes - 1) / C::kBlockBytes;
+    __builtin_memcpy(chunk, weight, bytes);
+    __builtin_memset(chunk + bytes, 0, blocks * C::kBlockBytes - bytes);
     __builtin_memcpy(scale_copy, scales, left * scale_bytes);
     __builtin_memcpy(bias_copy, biases, left * scale_bytes);
-    chunk_sums<kFieldBits, kGroup, kRows>(chunk, blocks, q, q_stride, sums);
+    chunk_sums<kBits, kGroup, kRows>(chunk, blocks, q, q_stride, sums);
     accumulate<kRows>(a, scale_copy, bias_copy, x_scale, x_sum, sums, acc);
   }
   for (int m = 0; m < kRows; ++m) {
@@ -251,32 +230,34 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   }
 }
 
-template <int kFieldBits, int kGroup>
+template <int kBits, int kGroup>
 void quant_rows(const QuantArgs& a) {
   std::int64_t m = 0;
   for (; m + 4 <= a.x_rows; m += 4) {
-    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kFieldBits, kGroup, 4>(a, row, m);
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, 4>(a, row, m);
   }
   for (; m < a.x_rows; ++m) {
-    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kFieldBits, kGroup, 1>(a, row, m);
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, 1>(a, row, m);
   }
 }
 
-template <int kFieldBits>
+template <int kBits>
 void quant_group_sizes(const QuantArgs& a) {
   switch (a.group_size) {
-    case 32: return quant_rows<kFieldBits, 32>(a);
-    case 64: return quant_rows<kFieldBits, 64>(a);
-    default: return quant_rows<kFieldBits, 128>(a);
+    case 32: return quant_rows<kBits, 32>(a);
+    case 64: return quant_rows<kBits, 64>(a);
+    default: return quant_rows<kBits, 128>(a);
   }
 }
 
 void quant(const QuantArgs& a) {
   switch (a.bits) {
     case 2: return quant_group_sizes<2>(a);
+    case 3: return quant_group_sizes<3>(a);
     case 4: return quant_group_sizes<4>(a);
-    case 8: return quant_group_sizes<8>(a);
-    default: return quant_group_sizes<16>(a);
+    case 5: return quant_group_sizes<5>(a);
+    case 6: return quant_group_sizes<6>(a);
+    default: return quant_group_sizes<8>(a);
   }
 }
 

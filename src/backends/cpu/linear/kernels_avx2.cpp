@@ -8,6 +8,25 @@
 namespace bobby::cpu {
 namespace {
 
+// How 16 values of kBits bits, a little-endian bit string, become words: each word takes the two
+// bytes that hold its value, moved up against the word's top and then down.
+template <int kBits>
+struct SpreadTables {
+  alignas(32) std::uint8_t bytes[32] = {};
+  alignas(32) std::uint16_t factors[16] = {};
+
+  constexpr SpreadTables() {
+    for (int i = 0; i < 16; ++i) {
+      const int byte = i * kBits / 8;
+      bytes[2 * i] = static_cast<std::uint8_t>(byte);
+      bytes[2 * i + 1] = static_cast<std::uint8_t>(byte + 1);
+      factors[i] = static_cast<std::uint16_t>(1 << (16 - kBits - i * kBits % 8));
+    }
+  }
+};
+template <int kBits>
+constexpr SpreadTables<kBits> kSpreadTables;
+
 struct V {
   struct I32 {
     __m256i low, high;
@@ -22,6 +41,11 @@ struct V {
   static Words load_words(const unsigned char* bytes) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes + 32))};
+  }
+
+  template <int kBits>
+  static Words spread(const unsigned char* bytes) {
+    return {spread_half<kBits>(bytes), spread_half<kBits>(bytes + 2 * kBits)};
   }
 
   template <int kBits, int kField>
@@ -89,6 +113,24 @@ struct V {
   }
 
  private:
+  template <int kBits>
+  static __m256i spread_half(const unsigned char* bytes) {
+    constexpr int kLow = kBits < 4 ? 4 : 8;  // of 2 * kBits bytes; not one more may be read
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
+    __builtin_memcpy(&low, bytes, kLow);
+    __builtin_memcpy(&high, bytes + kLow, 2 * kBits - kLow);
+    const __m128i string =
+        kLow == 8 ? _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low))
+                  : _mm_set_epi64x(0, static_cast<long long>(low | high << 32));
+    const SpreadTables<kBits>& tables = kSpreadTables<kBits>;
+    const __m256i pairs =
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(string),
+                            _mm256_load_si256(reinterpret_cast<const __m256i*>(tables.bytes)));
+    const __m256i up = _mm256_mullo_epi16(
+        pairs, _mm256_load_si256(reinterpret_cast<const __m256i*>(tables.factors)));
+    return _mm256_srli_epi16(up, 16 - kBits);
+  }
   template <int kBits, int kField>
   static __m256i field_half(__m256i words) {
     const __m256i shifted = kField == 0 ? words : _mm256_srli_epi16(words, kField * kBits);

@@ -8,6 +8,24 @@
 namespace bobby::cpu {
 namespace {
 
+// How eight values of kBits bits, a little-endian bit string, become words: each word takes the two
+// bytes that hold its value, shifted down.
+template <int kBits>
+struct SpreadTables {
+  alignas(16) std::uint8_t bytes[16] = {};
+  alignas(16) std::int16_t shifts[8] = {};
+
+  constexpr SpreadTables() {
+    for (int i = 0; i < 8; ++i) {
+      bytes[2 * i] = static_cast<std::uint8_t>(i * kBits / 8);
+      bytes[2 * i + 1] = static_cast<std::uint8_t>(i * kBits / 8 + 1);
+      shifts[i] = static_cast<std::int16_t>(-(i * kBits % 8));
+    }
+  }
+};
+template <int kBits>
+constexpr SpreadTables<kBits> kSpreadTables;
+
 struct V {
   struct I32 {
     int32x4_t q[4];
@@ -30,6 +48,21 @@ struct V {
   static Words load_words(const unsigned char* bytes) {
     Words words;
     for (int i = 0; i < 4; ++i) words.q[i] = vreinterpretq_u16_u8(vld1q_u8(bytes + 16 * i));
+    return words;
+  }
+
+  template <int kBits>
+  static Words spread(const unsigned char* bytes) {
+    const uint8x16_t pick = vld1q_u8(kSpreadTables<kBits>.bytes);
+    const int16x8_t shifts = vld1q_s16(kSpreadTables<kBits>.shifts);
+    Words words;
+    for (int i = 0; i < 4; ++i) {
+      std::uint64_t string = 0;
+      __builtin_memcpy(&string, bytes + kBits * i, kBits);
+      const uint8x16_t lane = vcombine_u8(vcreate_u8(string), vcreate_u8(0));
+      const uint16x8_t pairs = vreinterpretq_u16_u8(vqtbl1q_u8(lane, pick));
+      words.q[i] = vandq_u16(vshlq_u16(pairs, shifts), vdupq_n_u16((1 << kBits) - 1));
+    }
     return words;
   }
 

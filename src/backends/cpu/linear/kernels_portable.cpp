@@ -23,6 +23,19 @@ struct V {
     __builtin_memcpy(words.word, bytes, sizeof words.word);
     return words;
   }
+  template <int kBits>
+  [[gnu::noinline]] static Words spread(const unsigned char* bytes) {
+    Words words;
+    for (int i = 0; i < 32; i += 8, bytes += kBits) {  // eight values fill kBits bytes
+      std::uint64_t string = 0;
+      __builtin_memcpy(&string, bytes, kBits);
+      for (int j = 0; j < 8; ++j) {
+        words.word[i + j] =
+            static_cast<std::uint16_t>((string >> (j * kBits)) & ((1u << kBits) - 1));
+      }
+    }
+    return words;
+  }
   template <int kBits, int kField>
   [[gnu::noinline]] static Words field(Words words) {
     if constexpr (kBits == 16) return words;
