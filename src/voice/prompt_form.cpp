@@ -11,7 +11,7 @@
 namespace bobby {
 namespace {
 
-constexpr std::string_view kSystemMarker = "<|im_start|>system\\n";
+constexpr std::string_view kSystemMarker = "<|im_start|>system";
 constexpr std::string_view kEndMarker = "<|im_end|>";
 
 const std::array<PromptForm, 4>& built_in() {
@@ -91,11 +91,18 @@ Result<void> check_free_of_markers(const PromptForm& form, std::string_view what
 }
 
 /// The system message that a ChatML template writes when the conversation has none, as SmolLM2's
-/// and Qwen2.5's do: a literal between the markers, inside a string of the template.
+/// and Qwen2.5's do: a literal between the markers, inside a string of the template. Its line end
+/// is an escape in tokenizer_config.json and a real one in a GGUF file.
 std::optional<std::string> default_system(std::string_view chat_template) {
   for (std::size_t at = chat_template.find(kSystemMarker); at != std::string_view::npos;
        at = chat_template.find(kSystemMarker, at + 1)) {
-    const std::string_view rest = chat_template.substr(at + kSystemMarker.size());
+    std::string_view rest = chat_template.substr(at + kSystemMarker.size());
+    if (rest.starts_with('\n'))
+      rest.remove_prefix(1);
+    else if (rest.starts_with("\\n"))
+      rest.remove_prefix(2);
+    else
+      continue;
     const std::string_view text = rest.substr(0, rest.find(kEndMarker));
     const bool literal = text.size() < rest.size() && !text.empty() &&
                          text.find_first_of("'\"{}\\") == std::string_view::npos;

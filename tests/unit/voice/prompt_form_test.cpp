@@ -8,7 +8,7 @@
 namespace bobby {
 namespace {
 
-// SmolLM2's template, as it stands in the checkpoint: "\n" is a backslash and an n in the file.
+// SmolLM2's template, as it stands in tokenizer_config.json: "\n" is a backslash and an n.
 constexpr const char* kSmolLm2 =
     R"({% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %})"
     R"({{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face)"
@@ -61,6 +61,14 @@ TEST(PromptForm, KeepsATemplatesDefaultSystemMessage) {
             "Face<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
   EXPECT_EQ(*render_prompt(*form, "Hi", ""),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(PromptForm, ReadsATemplateWithRealLineEnds) {
+  std::string chat_template = kSmolLm2;  // as a GGUF file holds it
+  for (std::size_t at; (at = chat_template.find("\\n")) != std::string::npos;)
+    chat_template.replace(at, 2, "\n");
+  EXPECT_EQ(choose_prompt_form("m", "llama", chat_template)->system,
+            "You are a helpful AI assistant named SmolLM, trained by Hugging Face");
 }
 
 TEST(PromptForm, UnknownTemplatesAskForAForm) {
