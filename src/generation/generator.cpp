@@ -70,11 +70,16 @@ struct Generator::State {
   Result<void> reserve_kv(LoadedModel& model, std::int64_t blocks) {
     if (kv != nullptr && kv->shape().blocks >= blocks) return {};
     kv.reset();  // before the new one, so that both never exist at once
-    const KvShape shape = model.model->kv_shape(blocks, options.kv_format);
-    BOBBY_TRY(kv, model.model->backend().allocate_kv(shape));
-    const std::lock_guard lock(mutex);
-    kv_bytes = shape.block_bytes() * static_cast<std::size_t>(blocks);
+    set_kv_bytes(0);
+    BOBBY_TRY(kv,
+              model.model->backend().allocate_kv(model.model->kv_shape(blocks, options.kv_format)));
+    set_kv_bytes(kv->shape().block_bytes() * static_cast<std::size_t>(blocks));
     return {};
+  }
+
+  void set_kv_bytes(std::size_t bytes) {
+    const std::lock_guard lock(mutex);
+    kv_bytes = bytes;
   }
 };
 

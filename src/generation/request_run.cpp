@@ -127,7 +127,6 @@ Result<void> RequestRun::prefill_shared() {
   prefill_ms_ = now_ms() - begin_ms;
   prompt_logits_ = logits_;
   admitted_ = 1;
-  logits_ = prompt_logits_;
   return draw(0, logits_);
 }
 
