@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "cpu_fixture.h"
+#include "tensor/half.h"
 
 namespace bobby::test {
 namespace {
@@ -135,16 +136,16 @@ class CpuAttentionTest : public CpuFixture {
   Stream stream(std::int64_t tokens) {
     return {tokens, random_.normals(tokens * shape_.heads * shape_.head_dim),
             random_.normals(tokens * shape_.kv_heads * shape_.head_dim),
-            random_.activations(tokens * shape_.kv_heads * shape_.head_dim),
+            random_.normals(tokens * shape_.kv_heads * shape_.head_dim),
             pool_->take(tokens, shape_.block_tokens)};
   }
   AttentionRun run(Backend& backend) { return {backend, shape_, *norm_, *inv_freq_, kBlocks}; }
 
-  /// Bound on the error of one output, from the numbers that went in. Scores: head_dim products
-  /// and the roundings of q and k themselves, relative to |q||k| * scale; e^score carries that
-  /// absolute error as a relative one, twice over (numerator and total). Then the sum over
-  /// `length` weighted values. f16 cells of the two backends may differ by one rounding where k
-  /// does by less: 2^-11 of a component.
+  /// Bound on the error of one output, from the numbers that went in. Scores: head_dim products, a
+  /// sum and the scaling, relative to |q||k| * scale; e^score carries that absolute error as a
+  /// relative one, twice over (numerator and total). Then the sum over `length` weighted values.
+  /// Without norms q and k are the same bits on both sides. With norms they differ by a few
+  /// roundings, and so an f16 cell now and then by one of its own: 2^-11 of a component.
   double tolerance(const std::vector<float>& q, const std::vector<float>& k, double largest_value,
                    std::int64_t length) const {
     const std::int64_t dim = shape_.head_dim;
@@ -155,8 +156,11 @@ class CpuAttentionTest : public CpuFixture {
     for (std::size_t i = 0; i < k.size(); i += static_cast<std::size_t>(dim))
       k_norm = std::max(k_norm, norm_of(k, i));
     const double scale = 1 / std::sqrt(static_cast<double>(dim));
-    const double cell = shape_.format == KvFormat::kF16 ? 0x1p-11 / std::sqrt(double(dim)) : 0.0;
-    const double score_error = q_norm * k_norm * scale * (gamma(2 * dim + 12) + cell);
+    const double norms = shape_.qk_norm ? gamma(dim + 16) : 0.0;
+    const double cell = shape_.qk_norm && shape_.format == KvFormat::kF16
+                            ? 0x1p-11 / std::sqrt(static_cast<double>(dim))
+                            : 0.0;
+    const double score_error = q_norm * k_norm * scale * (gamma(dim + 2) + norms + cell);
     return largest_value * (2 * score_error + gamma(2 * length + 8));
   }
   double norm_of(const std::vector<float>& values, std::size_t begin) const {
@@ -271,6 +275,45 @@ TEST_P(CpuAttentionTest, HalfCellsSaturateAndLargeScoresDoNotOverflow) {
   }
   // Scores around 1e5 differ by far more than their error: the largest takes all, on both sides.
   expect_near_each(actual, expected, std::vector<double>(actual.size(), 65504 * gamma(64)));
+}
+
+TEST_P(CpuAttentionTest, EveryHalfGoesInAndOutExactly) {
+  use({1, 1, 64, 1, false, KvFormat::kF16});
+  // Attention over one position is its value. All finite halves; then numbers that must round.
+  std::vector<float> numbers;
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits)
+    if ((bits & 0x7c00u) != 0x7c00u)
+      numbers.push_back(f16_to_float(static_cast<std::uint16_t>(bits)));
+  for (int i = 0; i < 2048; ++i)
+    numbers.push_back(std::ldexp(random_.normal(), static_cast<int>(random_.integer(40)) - 28));
+  const auto rows = static_cast<std::int64_t>(numbers.size()) / 64;
+  ASSERT_EQ(rows * 64, static_cast<std::int64_t>(numbers.size()));
+  const std::int32_t block[] = {3};
+  const auto kv = cpu_->allocate_kv({.layers = 1,
+                                     .num_key_value_heads = 1,
+                                     .head_dim = 64,
+                                     .block_tokens = 1,
+                                     .blocks = 4})
+                      .value();
+  const auto inv_freq = cpu_->load_weight(inv_freq_->view()).value();
+  const Tensor q(*cpu_, 1, 64);
+  const Tensor out(*cpu_, 1, 64);
+  const SequenceRows sequences[] = {{0, 1, 0, block}};
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const std::vector<float> v = rows_of(numbers, 64, row, 1);
+    cpu_->rope_and_store({.q = q,
+                          .k = q,
+                          .v = Tensor(*cpu_, 1, 64, v),
+                          .inv_freq = inv_freq.get(),
+                          .sequences = sequences,
+                          .kv = kv.get()});
+    cpu_->attention({.q = q, .out = out, .scale = 1, .sequences = sequences, .kv = kv.get()});
+    std::vector<float> expected;
+    for (const float value : v)
+      expected.push_back(
+          f16_to_float(float_to_f16(std::max(-65504.0f, std::min(65504.0f, value)))));
+    ASSERT_EQ(out.values(*cpu_), expected);  // -0 and 0 are the same: a sum begins with 0
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, CpuAttentionTest, every_cpu(), cpu_param_name);

@@ -35,10 +35,22 @@ struct VectorPortable {
     for (int i = 0; i < kLanes; ++i)
       if (i < lanes) to[i] = v[i];
   }
+  /// The half's exponent and fraction put where fp32 has them are the number times 2^-112, exactly,
+  /// subnormals included; infinity and NaN then want their exponent back.
   static Reg load_half_n(const std::uint16_t* from, std::int64_t lanes) {
-    Reg v = set1(0);
+    Ints bits = {0, 0, 0, 0};
     for (int i = 0; i < kLanes; ++i)
-      if (i < lanes) v[i] = f16_to_float(from[i]);
+      if (i < lanes) bits[i] = from[i];
+    const Ints magnitude_bits = (bits & 0x7fff) << 13;
+    Reg magnitude;
+    std::memcpy(&magnitude, &magnitude_bits, sizeof magnitude);
+    magnitude = magnitude * 0x1p112f;
+    Ints result;
+    std::memcpy(&result, &magnitude, sizeof result);
+    result |= ((bits & 0x7c00) == 0x7c00) & 0x7f800000;
+    result |= (bits & 0x8000) << 16;
+    Reg v;
+    std::memcpy(&v, &result, sizeof v);
     return v;
   }
   static void store_half_n(std::uint16_t* to, Reg v, std::int64_t lanes) {
