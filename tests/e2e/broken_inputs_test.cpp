@@ -192,7 +192,7 @@ TEST_F(BrokenInputs, ModelTensors) {
     auto& shape = parts.header["lm_head.scales"]["shape"];
     std::swap(shape[0], shape[1]);
   });
-  refuses_model(name, "lm_head.scales");
+  refuses_model(name, "lm_head.weight': and its scales");
 
   model_copy("tensors");
   edit_weights(file, [](Parts& parts) { parts.header["lm_head.weight"]["dtype"] = "I32"; });
@@ -350,7 +350,7 @@ TEST_F(BrokenInputs, Adapters) {
 TEST_F(BrokenInputs, Requests) {
   std::string prompt;
   for (int i = 0; i < 200; ++i) prompt += "words ";
-  refuses({"post", "--model", "tiny", "--prompt", prompt}, "512");
+  refuses({"post", "--model", "tiny", "--prompt", prompt}, "511 tokens");
   std::string tokens = "1";
   for (int i = 0; i < 600; ++i) tokens += ",1";
   refuses({"model", "logits", "--model", "tiny", "--tokens", tokens, "--out", "x.safetensors"},

@@ -87,7 +87,7 @@ TEST_F(Cli, WrongUsageEndsWithTwoAndNamesTheNearest) {
   expect_usage({"post", "1", "two", "three"}, "three");
   expect_usage({"post", "x", "two"}, "COUNT");
   expect_usage({"model", "verify"}, "PATH");
-  expect_usage({"--json", "config"}, "after it");
+  expect_usage({"-v", "config"}, "after it");
   expect_usage({"completions", "tcsh"}, "bash, zsh or fish");
   expect_usage({"bench", "--batch", "1,x"}, "--batch");
 }
