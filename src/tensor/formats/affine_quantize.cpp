@@ -109,17 +109,9 @@ Error not_a_number(const WeightView& dense, std::int64_t row, std::int64_t colum
           .hint = "the checkpoint is damaged: fetch it again"};
 }
 
-}  // namespace
-
-WeightFormat affine_format(const WeightView& dense, int bits, int group_size) {
-  return {.kind = WeightFormat::Kind::kAffine,
-          .dtype = dense.format.dtype,
-          .bits = bits,
-          .group_size = group_size};
-}
-
-Result<void> quantize_rows(const WeightView& dense, std::int64_t begin, std::int64_t count,
-                           const WeightFormat& format, Rounding rounding, const AffineRows& out) {
+/// Whether these rows of `dense` can be quantised to `format`.
+Result<void> check_rows(const WeightView& dense, std::int64_t begin, std::int64_t count,
+                        const WeightFormat& format) {
   BOBBY_CHECK(check_format(format, dense.cols, dense.name));
   BOBBY_CHECK(check_format(dense.format, dense.cols, dense.name));
   if (dense.format.kind != WeightFormat::Kind::kDense || format.kind != WeightFormat::Kind::kAffine)
@@ -139,7 +131,21 @@ Result<void> quantize_rows(const WeightView& dense, std::int64_t begin, std::int
                  .problem = "rows to quantise are not rows of this weight",
                  .expected = fmt::format("within 0 to {}", dense.rows),
                  .found = fmt::format("{} rows from {}", count, begin)});
+  return {};
+}
 
+}  // namespace
+
+WeightFormat affine_format(const WeightView& dense, int bits, int group_size) {
+  return {.kind = WeightFormat::Kind::kAffine,
+          .dtype = dense.format.dtype,
+          .bits = bits,
+          .group_size = group_size};
+}
+
+Result<void> quantize_rows(const WeightView& dense, std::int64_t begin, std::int64_t count,
+                           const WeightFormat& format, Rounding rounding, const AffineRows& out) {
+  BOBBY_CHECK(check_rows(dense, begin, count, format));
   WeightView target = dense;
   target.format = format;
   const std::size_t weight_bytes = target.weight_row_bytes();
