@@ -25,7 +25,7 @@ Error entry_error(ErrorCode code, std::string_view tensor, std::string problem,
 }
 
 std::string quoted(std::string_view key) {
-  return "'" + printable(key) + "'";
+  return std::string("'").append(printable(key)).append("'");
 }
 
 Metadata parse_metadata(dom::element value, Problems& problems) {

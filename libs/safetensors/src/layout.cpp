@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <string>
 #include <tuple>
 
@@ -8,7 +9,7 @@ namespace safetensors {
 namespace {
 
 std::string range(std::uint64_t begin, std::uint64_t end) {
-  return "[" + std::to_string(begin) + ", " + std::to_string(end) + "]";
+  return describe(std::array{begin, end});
 }
 
 // Whether begin <= end, so that the tensor has a place at all.
