@@ -28,9 +28,13 @@ fi
 
 wanted=$build
 [ "${1:-}" = test ] && wanted="$build $tests"
+installed=" $(dpkg-query -W -f='${Package}:${Status} ' $wanted 2>/dev/null || true)"
 missing=
 for package in $wanted; do
-  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+  case "$installed" in
+    *" $package:install ok installed "*) ;;
+    *) missing="$missing $package" ;;
+  esac
 done
 [ -z "$missing" ] && exit 0
 
