@@ -4,24 +4,10 @@
 #include <utility>
 
 #include "lora/tensor_file.h"
+#include "lora/transposed.h"
 #include "tensor/formats/dense.h"
 
 namespace bobby {
-
-namespace {
-
-/// rows x cols → cols x rows.
-std::vector<float> transposed(const std::vector<float>& values, std::int64_t rows,
-                              std::int64_t cols) {
-  std::vector<float> out(values.size());
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t col = 0; col < cols; ++col)
-      out[static_cast<std::size_t>(col * rows + row)] =
-          values[static_cast<std::size_t>(row * cols + col)];
-  return out;
-}
-
-}  // namespace
 
 void AdapterReader::unknown_tensor(const safetensors::Tensor& tensor, std::string hint) {
   report(ErrorCode::kMismatch, tensor.name, "is not part of an adapter", {},

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "lora/transposed.h"
 #include "tensor/formats/affine.h"
 
 namespace bobby {
@@ -15,16 +16,6 @@ constexpr std::string_view kEmbedding = "model.embed_tokens";
 
 std::string shape_text(std::int64_t rows, std::int64_t cols) {
   return "[" + std::to_string(rows) + ", " + std::to_string(cols) + "]";
-}
-
-std::vector<float> transposed(const std::vector<float>& values, std::int64_t rows,
-                              std::int64_t cols) {
-  std::vector<float> out(values.size());
-  for (std::int64_t row = 0; row < rows; ++row)
-    for (std::int64_t col = 0; col < cols; ++col)
-      out[static_cast<std::size_t>(col * rows + row)] =
-          values[static_cast<std::size_t>(row * cols + col)];
-  return out;
 }
 
 /// What is wrong with `module` for a weight of this shape, if anything.
