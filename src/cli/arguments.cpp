@@ -75,7 +75,7 @@ Result<ParsedArguments> parse_arguments(const Command& command, std::vector<std:
     return fail({.code = ErrorCode::kUsage, .problem = error.what(), .hint = try_help(command)});
   }
   for (const std::string& word : app.remaining())
-    if (word.starts_with('-')) return fail(unknown_option(command, word));
+    if (word.starts_with('-') && word != "--") return fail(unknown_option(command, word));
   for (const auto& [id, added] : given) {
     if (added->count() == 0) continue;
     const OptionSpec& spec = option(id);

@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "cli/measure.h"
 #include "cli/signals.h"
+#include "cli/stream_view.h"
 #include "posts/post_writer.h"
 
 namespace bobby::cli {
@@ -144,17 +145,6 @@ Result<PostRequest> make_request(const Invocation& invocation, const VoiceSetup&
   return request;
 }
 
-// Shows the posts' raw text as it comes; with several, a line begins whenever another one speaks.
-auto streamer(Console& console) {
-  return [&console, last = std::int64_t{-1}](std::uint32_t index, int attempt,
-                                             std::string_view text) mutable {
-    const std::int64_t speaker = std::int64_t{index} * 1000000 + attempt;
-    if (speaker != last) console.partial(fmt::format("{}[{}] ", last < 0 ? "" : "\n", index + 1));
-    last = speaker;
-    console.partial(text);
-  };
-}
-
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
@@ -176,10 +166,14 @@ Result<int> run(const Invocation& invocation) {
 
   BOBBY_TRY(PostRequest request, make_request(invocation, voice));
   request.adapters = attached.uses;
-  if (settings.flag(Opt::kStream)) request.on_text = streamer(console);
+  StreamView stream([&console](std::string_view text) { console.partial(text); });
+  if (settings.flag(Opt::kStream))
+    request.on_text = [&stream](std::uint32_t index, int attempt, std::string_view text) {
+      stream.add(index, attempt, text);
+    };
   PostWriter writer(generator);
   BOBBY_TRY(const PostBatch batch, writer.write(request));
-  if (settings.flag(Opt::kStream)) console.partial("\n");
+  stream.finish();
   BOBBY_CHECK(write_trace(settings, generator));
   show_result(invocation, batch, request.count);
   if (console.verbose())
