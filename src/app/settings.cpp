@@ -14,7 +14,7 @@ namespace bobby {
 namespace {
 
 // Variables of this prefix that are for the tests and scripts of the project, not for the program.
-constexpr std::string_view kOtherVariables[] = {"BOBBY_DEMO_MODEL", "BOBBY_BINARY"};
+constexpr std::string_view kOtherVariables[] = {"BOBBY_DEMO_MODEL"};
 
 std::vector<std::string> split_commas(std::string_view text) {
   std::vector<std::string> parts;

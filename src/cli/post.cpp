@@ -69,6 +69,12 @@ nlohmann::ordered_json post_json(const Post& post) {
 void show_speed(Console& console, const Generator& generator, const LoadedModel& loaded,
                 const PostBatch& batch, int threads) {
   if (batch.posts.empty()) return;
+  // Before the bandwidth is measured, which takes memory of its own.
+  const MemoryStats memory = generator.memory_stats();
+  console.detail(fmt::format("memory: {:.0f} MB at most; weights {:.0f} MB, KV cache {:.0f} MB",
+                             static_cast<double>(memory.peak_rss_bytes) / 1e6,
+                             static_cast<double>(memory.weight_bytes) / 1e6,
+                             static_cast<double>(memory.kv_bytes) / 1e6));
   const GenerationTrace trace = generator.last_trace();
   double forward_ms = 0.0;
   std::int64_t tokens = 0;
@@ -88,11 +94,6 @@ void show_speed(Console& console, const Generator& generator, const LoadedModel&
       "machine reads",
       forward_ms > 0.0 ? 1000.0 * static_cast<double>(tokens) / forward_ms : 0.0, gigabytes,
       100.0 * gigabytes / bandwidth, bandwidth));
-  const MemoryStats memory = generator.memory_stats();
-  console.detail(fmt::format("memory: {:.0f} MB at most; weights {:.0f} MB, KV cache {:.0f} MB",
-                             static_cast<double>(memory.peak_rss_bytes) / 1e6,
-                             static_cast<double>(memory.weight_bytes) / 1e6,
-                             static_cast<double>(memory.kv_bytes) / 1e6));
 }
 
 void show_result(const Invocation& invocation, const PostBatch& batch, std::int64_t wanted) {

@@ -232,5 +232,15 @@ TEST_F(TinyModel, CtrlCEndsWithinASecond) {
   EXPECT_LT(busy.after_signal.count(), 1500);
 }
 
+TEST_F(TinyModel, CtrlCLeavesNoHalfWrittenFolder) {
+  const Outcome outcome =
+      interrupt_bobby(world_, {"model", "synth", "--arch", "qwen3-8b", "--out", "big"},
+                      std::chrono::milliseconds(300));
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_LT(outcome.after_signal.count(), 1500);
+  for (const auto& entry : std::filesystem::directory_iterator(world_.folder))
+    EXPECT_EQ(entry.path().filename().string().find("big"), std::string::npos) << entry.path();
+}
+
 }  // namespace
 }  // namespace bobby::e2e
