@@ -1,7 +1,6 @@
 # Every outside library, from the distribution, found once; rooms link what they name.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)            # fmt::fmt
-find_package(spdlog REQUIRED)         # spdlog::spdlog
 find_package(nlohmann_json REQUIRED)  # nlohmann_json::nlohmann_json
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # OpenSSL::Crypto
 find_path(TL_EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)  # header only, on the default path

@@ -4,11 +4,12 @@
 set -eu
 
 build="build-essential cmake ninja-build ccache pkg-config git ca-certificates python3 python3-pip
-  libsimdjson-dev nlohmann-json3-dev libcli11-dev libspdlog-dev libfmt-dev libpcre2-dev
+  libsimdjson-dev nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
   libutf8proc-dev libtomlplusplus-dev libexpected-dev libssl-dev libgtest-dev"
-tests="libbenchmark-dev clang clang-format clang-tidy libclang-rt-14-dev
-  g++-aarch64-linux-gnu qemu-user"
-brews="cmake ninja ccache pkg-config simdjson nlohmann-json cli11 spdlog fmt pcre2 utf8proc
+tests="libbenchmark-dev clang clang-format clang-tidy libclang-rt-14-dev"
+# The NEON kernels are cross-compiled on x86-64 and run under qemu.
+cross="g++-aarch64-linux-gnu qemu-user libfmt-dev:arm64 libgtest-dev:arm64 libssl-dev:arm64"
+brews="cmake ninja ccache pkg-config simdjson nlohmann-json cli11 fmt pcre2 utf8proc
   tomlplusplus tl-expected openssl@3 googletest google-benchmark"
 
 if [ "$(uname -s)" = Darwin ]; then
@@ -26,15 +27,25 @@ if ! command -v apt-get >/dev/null; then
   exit 1
 fi
 
+native=$(dpkg --print-architecture)
 wanted=$build
-[ "${1:-}" = test ] && wanted="$build $tests"
-installed=" $(dpkg-query -W -f='${Package}:${Status} ' $wanted 2>/dev/null || true)"
+if [ "${1:-}" = test ]; then
+  wanted="$build $tests"
+  [ "$native" = amd64 ] && wanted="$wanted $cross"
+fi
+installed=" $(dpkg-query -W -f='${Package}:${Architecture}=${db:Status-Status} ' $wanted 2>/dev/null || true)"
 missing=
+foreign=
 for package in $wanted; do
-  case "$installed" in
-    *" $package:install ok installed "*) ;;
-    *) missing="$missing $package" ;;
+  case $package in
+    *:arm64) names=$package; dpkg --print-foreign-architectures | grep -q arm64 || foreign=arm64 ;;
+    *) names="$package:$native $package:all" ;;
   esac
+  found=
+  for name in $names; do
+    case "$installed" in *" $name=installed "*) found=yes ;; esac
+  done
+  [ -n "$found" ] || missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0
 
@@ -45,9 +56,11 @@ elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
   run="sudo"
 else
   echo "setup: these packages are missing; install them with:" >&2
+  [ -z "$foreign" ] || echo "  sudo dpkg --add-architecture $foreign && sudo apt-get update" >&2
   echo "  sudo $command" >&2
   exit 1
 fi
 echo "setup: installing$missing" >&2
+[ -z "$foreign" ] || $run dpkg --add-architecture "$foreign"
 $run apt-get update -q >&2
 $run env DEBIAN_FRONTEND=noninteractive $command >&2
