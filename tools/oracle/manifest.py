@@ -21,7 +21,11 @@ def write_manifest(folder: str | pathlib.Path, script: str | pathlib.Path, packa
     """Writes folder/MANIFEST.json. `script` is the caller's __file__."""
     folder = pathlib.Path(folder).resolve()
     script = pathlib.Path(script).resolve()
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "MANIFEST.json")
+    sources = {".cpp", ".h", ".txt"}  # the test beside its goldens is not one of them
+    files = sorted(
+        p for p in folder.rglob("*")
+        if p.is_file() and p.name != "MANIFEST.json" and p.suffix not in sources
+    )
     manifest = {
         "script": str(script.relative_to(REPOSITORY)),
         "script_sha256": _sha256(script),

@@ -74,8 +74,8 @@ TEST_P(DemoGreedy, SixtyFourTokensAreTransformersOwn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryIsa, DemoGreedy, testing::ValuesIn(available_isas()),
-                         [](const auto& info) {
-                           std::string name(isa_name(info.param));
+                         [](const auto& param_info) {
+                           std::string name(isa_name(param_info.param));
                            std::erase(name, '-');
                            return name;
                          });
