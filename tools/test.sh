@@ -14,6 +14,7 @@ tools/lint.sh
 
 say "demo model"
 tools/demo_model.sh build/release/bin/bobby
+export BOBBY_DEMO_MODEL="${XDG_DATA_HOME:-$HOME/.local/share}/bobby/models/demo"
 
 say "release: unit, parity, e2e"
 ctest --preset release -j "$(nproc)"
