@@ -66,7 +66,7 @@ std::string option_facts(const OptionSpec& spec) {
                        spec.kind == OptionKind::kIntegerList;
   if (numeric) facts.push_back(fmt::format("{} to {}", spec.min, spec.max));
   if (!spec.default_text.empty() && spec.kind != OptionKind::kFlag)
-    facts.push_back(spec.default_text.find(" ") != std::string_view::npos
+    facts.push_back(spec.default_text.find(' ') != std::string_view::npos
                         ? fmt::format("default \"{}\"", spec.default_text)
                         : fmt::format("default {}", spec.default_text));
   if (const std::string name = spec.environment_name(); !name.empty()) facts.push_back(name);

@@ -98,7 +98,7 @@ Result<std::uint64_t> element_count(std::span<const std::uint64_t> shape) {
 }
 
 Result<std::uint64_t> byte_count(DType dtype, std::span<const std::uint64_t> shape) {
-  const Result<std::uint64_t> count = element_count(shape);
+  Result<std::uint64_t> count = element_count(shape);
   if (!count) return count;
   std::uint64_t bits = 0;
   if (__builtin_mul_overflow(*count, std::uint64_t{dtype_bits(dtype)}, &bits))
