@@ -8,7 +8,7 @@ PROMPT ?= write about coffee
 
 post: setup-build build  ## build, fetch the demo model, print three posts
 	@tools/demo_model.sh $(BOBBY)
-	@$(BOBBY) post 3 "$(PROMPT)"
+	@$(BOBBY) post 3 "$(PROMPT)" --stream
 
 test: setup-test  ## every check of the project
 	@tools/test.sh
