@@ -10,6 +10,13 @@
 namespace bobby::e2e {
 namespace {
 
+// A second, and what a busy machine adds to it; a sanitizer looks for leaks before the end.
+#ifdef __SANITIZE_ADDRESS__
+constexpr int kEndsWithinMs = 10000;
+#else
+constexpr int kEndsWithinMs = 1500;
+#endif
+
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -223,13 +230,13 @@ TEST_F(TinyModel, CtrlCEndsWithinASecond) {
   const Outcome waiting =
       interrupt_bobby(world_, {"tokenize", "--model", "tiny"}, std::chrono::milliseconds(2000));
   EXPECT_EQ(waiting.exit_code, 130);
-  EXPECT_LT(waiting.after_signal.count(), 1500);
+  EXPECT_LT(waiting.after_signal.count(), kEndsWithinMs);
   const Outcome busy = interrupt_bobby(world_,
                                        {"bench", "-v", "--model", "tiny", "--prompt-tokens", "4",
                                         "--gen-tokens", "500", "--batch", "1024,1024,1024,1024"},
                                        std::chrono::milliseconds(60000));
   EXPECT_EQ(busy.exit_code, 130) << busy.err;
-  EXPECT_LT(busy.after_signal.count(), 1500);
+  EXPECT_LT(busy.after_signal.count(), kEndsWithinMs);
 }
 
 TEST_F(TinyModel, CtrlCLeavesNoHalfWrittenFolder) {
@@ -237,7 +244,7 @@ TEST_F(TinyModel, CtrlCLeavesNoHalfWrittenFolder) {
       interrupt_bobby(world_, {"model", "synth", "--arch", "qwen3-8b", "--out", "big"},
                       std::chrono::milliseconds(300));
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
-  EXPECT_LT(outcome.after_signal.count(), 1500);
+  EXPECT_LT(outcome.after_signal.count(), kEndsWithinMs);
   for (const auto& entry : std::filesystem::directory_iterator(world_.folder))
     EXPECT_EQ(entry.path().filename().string().find("big"), std::string::npos) << entry.path();
 }
