@@ -22,7 +22,7 @@ fmt:  ## format every C++ file in place
 	@git ls-files '*.h' '*.cpp' | xargs clang-format -i
 
 lint: setup-test  ## formatting, clang-tidy, include directions
-	@tools/lint.sh
+	@tools/lint.sh tidy
 
 build: $(BUILD)/build.ninja
 	@cmake --build --preset $(PRESET) --target bobby -- --quiet
