@@ -36,4 +36,4 @@ cmake --preset aarch64 >/dev/null
 cmake --build --preset aarch64 -- --quiet
 # Every test is built; those that spin on several emulated threads take many minutes under qemu and
 # are for a real ARM machine: ctest --preset aarch64.
-ctest --preset aarch64 -j "$(nproc)" -R '^(Affine|Half|WeightView|Isa/LinearTest.ExactActivations)'
+ctest --preset aarch64 -j "$(nproc)" -R '^(Affine|Half|Dense|Isa/LinearTest.(ExactActivations|EveryFormatAndShape))'
