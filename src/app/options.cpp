@@ -19,8 +19,8 @@ constexpr double kBig = 1e6;
 constexpr double kSeedMax = 9007199254740991.0;  // 2^53 - 1: survives JSON readers that use doubles
 constexpr double kIdMax = 2147483647.0;
 
-constexpr std::array<std::string_view, 5> kIsas = {"portable", "neon", "avx2", "avx512",
-                                                   "avx512-vnni"};
+constexpr std::array<std::string_view, 6> kIsas = {"portable", "neon",        "avx2",
+                                                   "avx512",   "avx512-vnni", "amx"};
 constexpr std::array<std::string_view, 2> kRoundings = {"gpu", "cpu"};
 constexpr std::array<std::string_view, 6> kBitWidths = {"2", "3", "4", "5", "6", "8"};
 constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};

@@ -8,16 +8,39 @@
 #include <string>
 #include <utility>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace bobby {
 namespace {
 
-constexpr std::array<std::pair<CpuIsa, std::string_view>, 5> kNames = {{
+constexpr std::array<std::pair<CpuIsa, std::string_view>, 6> kNames = {{
     {CpuIsa::kPortable, "portable"},
     {CpuIsa::kNeon, "neon"},
     {CpuIsa::kAvx2, "avx2"},
     {CpuIsa::kAvx512, "avx512"},
     {CpuIsa::kAvx512Vnni, "avx512-vnni"},
+    {CpuIsa::kAmx, "amx"},
 }};
+
+#if defined(__x86_64__)
+// AMX's registers are large, and Linux gives them to a process that asks once.
+bool has_amx() {
+#if defined(__linux__)
+  static const bool granted = [] {
+    if (!__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-int8")) return false;
+    constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+    constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  }();
+  return granted;
+#else
+  return false;
+#endif
+}
+#endif
 
 std::string available_names() {
   std::vector<std::string_view> names;
@@ -51,7 +74,9 @@ std::vector<CpuIsa> available_isas() {
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
     return isas;
   isas.push_back(CpuIsa::kAvx512);
-  if (__builtin_cpu_supports("avx512vnni")) isas.push_back(CpuIsa::kAvx512Vnni);
+  if (!__builtin_cpu_supports("avx512vnni")) return isas;
+  isas.push_back(CpuIsa::kAvx512Vnni);
+  if (has_amx()) isas.push_back(CpuIsa::kAmx);
 #elif defined(__aarch64__)
   isas.push_back(CpuIsa::kNeon);  // every 64-bit ARM processor has it
 #endif
@@ -86,7 +111,8 @@ Result<CpuIsa> select_isa(std::optional<CpuIsa> asked) {
 const CpuOps& ops_for(CpuIsa isa) {
 #if defined(__x86_64__)
   if (isa == CpuIsa::kAvx2) return kAvx2Ops;
-  if (isa == CpuIsa::kAvx512 || isa == CpuIsa::kAvx512Vnni) return kAvx512Ops;
+  if (isa == CpuIsa::kAvx512 || isa == CpuIsa::kAvx512Vnni || isa == CpuIsa::kAmx)
+    return kAvx512Ops;
 #endif
   return kPortableOps;
 }

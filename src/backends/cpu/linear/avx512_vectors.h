@@ -4,6 +4,7 @@
 #include "backends/cpu/linear/kernels.h"
 
 #define BOBBY_VECTORS_IN_REGISTERS
+#define BOBBY_PANELS
 
 namespace bobby::cpu {
 namespace {
@@ -35,6 +36,8 @@ struct V {
   using I32 = __m512i;
   using F32 = __m512;
   using Words = __m512i;
+
+  static constexpr int kPanelTile = 12;
 
   static I32 zero_i() { return _mm512_setzero_si512(); }
   static F32 zero_f() { return _mm512_setzero_ps(); }
@@ -130,6 +133,63 @@ struct V {
     const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
     if constexpr (kType == kF16) return _mm512_cvtph_ps(bits);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+
+  static Words bits(F32 a) {
+    return _mm512_castps_si512(a);
+  }
+  static Words load_panel(const std::uint32_t* words) {
+    return _mm512_load_si512(words);
+  }
+  static F32 broadcast(const float* value) {
+    return _mm512_set1_ps(*value);
+  }
+  static void store_f(float* to, F32 a) {
+    _mm512_storeu_ps(to, a);
+  }
+  static void prefetch(const unsigned char* bytes) {
+    _mm_prefetch(bytes, _MM_HINT_T1);
+  }
+
+  static I32 dot_pair(I32 acc, Words words, const std::int16_t* x) {
+#if defined(__AVX512VNNI__)
+    // GCC 12 would load the broadcast apart, and shuffle registers to do so.
+    asm("vpdpwssd %2%{1to16%}, %1, %0"
+        : "+v"(acc)
+        : "v"(words), "m"(*reinterpret_cast<const std::int16_t(*)[2]>(x)));
+    return acc;
+#else
+    std::int32_t pair;
+    __builtin_memcpy(&pair, x, sizeof pair);
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(words, _mm512_set1_epi32(pair)));
+#endif
+  }
+
+  // 16 x 16 doublewords: out[j][i] = rows[i][j].
+  static void transpose(const Words* rows, std::uint32_t* out) {
+    __m512i fours[16];  // of rows 4i..4i+3: column 4j+k of lane block j stands in fours[4i+k]
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+      const __m512i low01 = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+      const __m512i high01 = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+      const __m512i low23 = _mm512_unpacklo_epi32(rows[i + 2], rows[i + 3]);
+      const __m512i high23 = _mm512_unpackhi_epi32(rows[i + 2], rows[i + 3]);
+      fours[i] = _mm512_unpacklo_epi64(low01, low23);
+      fours[i + 1] = _mm512_unpackhi_epi64(low01, low23);
+      fours[i + 2] = _mm512_unpacklo_epi64(high01, high23);
+      fours[i + 3] = _mm512_unpackhi_epi64(high01, high23);
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const __m512i even01 = _mm512_shuffle_i32x4(fours[k], fours[k + 4], 0x88);
+      const __m512i odd01 = _mm512_shuffle_i32x4(fours[k], fours[k + 4], 0xdd);
+      const __m512i even23 = _mm512_shuffle_i32x4(fours[k + 8], fours[k + 12], 0x88);
+      const __m512i odd23 = _mm512_shuffle_i32x4(fours[k + 8], fours[k + 12], 0xdd);
+      _mm512_store_si512(out + 16 * k, _mm512_shuffle_i32x4(even01, even23, 0x88));
+      _mm512_store_si512(out + 16 * (k + 4), _mm512_shuffle_i32x4(odd01, odd23, 0x88));
+      _mm512_store_si512(out + 16 * (k + 8), _mm512_shuffle_i32x4(even01, even23, 0xdd));
+      _mm512_store_si512(out + 16 * (k + 12), _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
+    }
   }
 
   static float fold(F32 a) {

@@ -10,6 +10,7 @@
 //   add_i, to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32).
 
 #include "backends/cpu/linear/kernels.h"
+#include "backends/cpu/linear/quantize_group.h"
 
 // Loops over vectors in registers must be unrolled; where a vector is an array (portable), and in a
 // sanitized build, unrolling only costs minutes of compile time.
@@ -27,40 +28,6 @@ namespace {
 constexpr int kWords = 32;
 
 // ---- Packing activations --------------------------------------------------------------------
-
-struct GroupQuantizer {
-  float scale;
-  float inverse;
-};
-
-inline GroupQuantizer group_quantizer(const float* x, int count) {
-  std::int32_t largest = 0;  // bits of |x| order like |x|, with infinity and NaN above all numbers
-  for (int i = 0; i < count; ++i) {
-    std::int32_t bits;
-    __builtin_memcpy(&bits, x + i, sizeof bits);
-    bits &= 0x7fffffff;
-    largest = bits > largest ? bits : largest;
-  }
-  if (largest >= 0x7f800000) return {__builtin_nanf(""), 0.0f};
-  float max;
-  __builtin_memcpy(&max, &largest, sizeof max);
-  if (max < 0x1p-100f) max = 0x1p-100f;
-  return {max / 16383.0f, 16383.0f / max};
-}
-
-// Quantises one group into q, in column order; returns the sum of the integers.
-inline std::int32_t quantize_group(const float* x, int count, float inverse, std::int16_t* q) {
-  constexpr float kRound =
-      0x1.8p23f;  // adding and subtracting it rounds |v| < 2^22 to nearest even
-  std::int32_t sum = 0;
-  for (int i = 0; i < count; ++i) {
-    const float rounded = (x[i] * inverse + kRound) - kRound;
-    const std::int32_t value = static_cast<std::int32_t>(rounded);
-    q[i] = static_cast<std::int16_t>(value);
-    sum += value;
-  }
-  return sum;
-}
 
 template <int kFieldBits>
 void pack_row(const PackArgs& a) {
@@ -231,35 +198,85 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   }
 }
 
+}  // namespace
+}  // namespace bobby::cpu
+
+#ifdef BOBBY_PANELS
+#include "backends/cpu/linear/panel_body.h"
+#endif
+
+namespace bobby::cpu {
+namespace {
+
+// Rows of the weight from `begin` on, one after the other.
 template <int kBits, int kGroup>
-void quant_rows(const QuantArgs& a) {
+void row_products(const QuantArgs& a, std::int64_t begin) {
+#ifdef BOBBY_PANELS
+  constexpr int kX = kMinPanelX - 1;
+#else
+  constexpr int kX = 4;
+#endif
   std::int64_t m = 0;
-  for (; m + 4 <= a.x_rows; m += 4) {
-    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, 4>(a, row, m);
+  for (; m + kX <= a.x_rows; m += kX) {
+    for (std::int64_t row = begin; row < a.rows; ++row) row_product<kBits, kGroup, kX>(a, row, m);
   }
   for (; m < a.x_rows; ++m) {
-    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, 1>(a, row, m);
+    for (std::int64_t row = begin; row < a.rows; ++row) row_product<kBits, kGroup, 1>(a, row, m);
   }
 }
 
-template <int kBits>
-void quant_group_sizes(const QuantArgs& a) {
+// What to do for one format.
+struct QuantProduct {
+  template <int kBits, int kGroup>
+  static void run(const QuantArgs& a) {
+    std::int64_t row = 0;
+#ifdef BOBBY_PANELS
+    if (a.x_rows >= kMinPanelX) {
+      panel_products<kBits, kGroup>(a);
+      row = a.rows / kPanelRows * kPanelRows;
+    }
+#endif
+    row_products<kBits, kGroup>(a, row);
+  }
+};
+
+struct QuantScratch {
+  template <int kBits, int kGroup>
+  static std::size_t run([[maybe_unused]] const QuantArgs& a) {
+#ifdef BOBBY_PANELS
+    if (a.x_rows >= kMinPanelX) return PanelSizes<Chunk<kBits, kGroup>>(a.groups).bytes();
+#endif
+    return 0;
+  }
+};
+
+template <class What, int kBits>
+auto for_group_size(const QuantArgs& a) {
   switch (a.group_size) {
-    case 32: return quant_rows<kBits, 32>(a);
-    case 64: return quant_rows<kBits, 64>(a);
-    default: return quant_rows<kBits, 128>(a);
+    case 32: return What::template run<kBits, 32>(a);
+    case 64: return What::template run<kBits, 64>(a);
+    default: return What::template run<kBits, 128>(a);
+  }
+}
+
+template <class What>
+auto for_format(const QuantArgs& a) {
+  switch (a.bits) {
+    case 2: return for_group_size<What, 2>(a);
+    case 3: return for_group_size<What, 3>(a);
+    case 4: return for_group_size<What, 4>(a);
+    case 5: return for_group_size<What, 5>(a);
+    case 6: return for_group_size<What, 6>(a);
+    default: return for_group_size<What, 8>(a);
   }
 }
 
 void quant(const QuantArgs& a) {
-  switch (a.bits) {
-    case 2: return quant_group_sizes<2>(a);
-    case 3: return quant_group_sizes<3>(a);
-    case 4: return quant_group_sizes<4>(a);
-    case 5: return quant_group_sizes<5>(a);
-    case 6: return quant_group_sizes<6>(a);
-    default: return quant_group_sizes<8>(a);
-  }
+  for_format<QuantProduct>(a);
+}
+
+std::size_t quant_scratch(const QuantArgs& a) {
+  return for_format<QuantScratch>(a);
 }
 
 // ---- Dense products -------------------------------------------------------------------------

@@ -45,6 +45,22 @@ struct PackArgs {
   float* sum = nullptr;       ///< [padded groups]
 };
 
+/// Rows of x of one tile of packed activations, and the columns that its bytes are rounded up to.
+inline constexpr int kTileX = 16;
+inline constexpr int kTileColumns = 64;
+
+/// At most kTileX rows of x to quantise together, in an order of TileKernels' own.
+struct TilePackArgs {
+  const float* x = nullptr;  ///< [rows, cols], rows x_stride apart
+  std::int64_t x_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t cols = 0;  ///< a multiple of group_size
+  int group_size = 0;
+  std::int8_t* q = nullptr;  ///< [cols rounded up to kTileColumns, 2 * kTileX], 64-byte aligned
+  float* scale = nullptr;    ///< [groups, kTileX], 64-byte aligned
+  float* sum = nullptr;      ///< [groups, kTileX], 64-byte aligned
+};
+
 /// Rows of a quantised weight times rows of packed activations.
 struct QuantArgs {
   const unsigned char* weight = nullptr;  ///< first row; any alignment
@@ -61,9 +77,12 @@ struct QuantArgs {
   const float* x_scale = nullptr;   ///< [x_rows, padded groups]
   const float* x_sum = nullptr;     ///< [x_rows, padded groups]
   std::int64_t padded_groups = 0;
+  const std::int8_t* q_tiles = nullptr;  ///< of TileKernels, instead of q; x_scale and x_sum as
+                                         ///< TilePackArgs has them, tile after tile
   std::int64_t x_rows = 0;
   float* out = nullptr;  ///< out[x_row * out_stride + row]
   std::int64_t out_stride = 0;
+  void* scratch = nullptr;  ///< of this thread, 64-byte aligned, as large as the table says
 };
 
 /// Rows of a dense weight times rows of fp32 activations.
@@ -93,10 +112,19 @@ inline constexpr int kF32 = 0;
 inline constexpr int kF16 = 1;
 inline constexpr int kBF16 = 2;
 
+/// Products with many rows of x on a processor's matrix unit, instead of pack and quant.
+struct TileKernels {
+  void (*pack)(const TilePackArgs&) = nullptr;
+  void (*quant)(const QuantArgs&) = nullptr;
+  std::size_t (*scratch)(const QuantArgs&) = nullptr;  ///< of x_rows, rows, group_size and groups
+};
+
 struct LinearKernels {
   const char* name = nullptr;
   void (*pack)(const PackArgs&) = nullptr;
   void (*quant)(const QuantArgs&) = nullptr;
+  std::size_t (*quant_scratch)(const QuantArgs&) =
+      nullptr;  ///< of x_rows, bits, group_size, groups
   void (*dense)(const DenseArgs&) = nullptr;
   void (*lora)(const LoraArgs&) = nullptr;
 };
@@ -106,5 +134,6 @@ extern const LinearKernels kAvx2Kernels;        // x86-64: AVX2, FMA, F16C
 extern const LinearKernels kAvx512Kernels;      // x86-64: AVX-512 F, BW, VL, DQ
 extern const LinearKernels kAvx512VnniKernels;  // x86-64: the same and AVX512-VNNI
 extern const LinearKernels kNeonKernels;        // aarch64
+extern const TileKernels kAmxTiles;             // x86-64: AMX-INT8 and AVX-512
 
 }  // namespace bobby::cpu

@@ -4,6 +4,7 @@
 #include "backends/cpu/linear/kernels.h"
 
 #define BOBBY_VECTORS_IN_REGISTERS
+#define BOBBY_PANELS
 
 namespace bobby::cpu {
 namespace {
@@ -35,6 +36,8 @@ struct V {
     __m256 low, high;
   };
   using Words = I32;
+
+  static constexpr int kPanelTile = 4;
 
   static I32 zero_i() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static F32 zero_f() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -105,6 +108,43 @@ struct V {
     return {widen<kType>(bytes), widen<kType>(bytes + 16)};
   }
 
+  static Words bits(F32 a) { return {_mm256_castps_si256(a.low), _mm256_castps_si256(a.high)}; }
+  static Words load_panel(const std::uint32_t* words) {
+    const __m256i* halves = reinterpret_cast<const __m256i*>(words);
+    return {_mm256_load_si256(halves), _mm256_load_si256(halves + 1)};
+  }
+  static F32 broadcast(const float* value) {
+    const __m256 both = _mm256_broadcast_ss(value);
+    return {both, both};
+  }
+  static void store_f(float* to, F32 a) {
+    _mm256_storeu_ps(to, a.low);
+    _mm256_storeu_ps(to + 8, a.high);
+  }
+  static void prefetch(const unsigned char* bytes) { _mm_prefetch(bytes, _MM_HINT_T1); }
+
+  static I32 dot_pair(I32 acc, Words words, const std::int16_t* x) {
+    std::int32_t pair;
+    __builtin_memcpy(&pair, x, sizeof pair);
+    const __m256i q = _mm256_set1_epi32(pair);
+    return {_mm256_add_epi32(acc.low, _mm256_madd_epi16(words.low, q)),
+            _mm256_add_epi32(acc.high, _mm256_madd_epi16(words.high, q))};
+  }
+
+  // 16 x 16 doublewords: out[j][i] = rows[i][j].
+  static void transpose(const Words* rows, std::uint32_t* out) {
+    for (int half = 0; half < 16; half += 8) {
+      __m256i low[8];
+      __m256i high[8];
+      for (int i = 0; i < 8; ++i) {
+        low[i] = rows[half + i].low;
+        high[i] = rows[half + i].high;
+      }
+      transpose_eight(low, out + half);
+      transpose_eight(high, out + 8 * 16 + half);
+    }
+  }
+
   static float fold(F32 a) {
     const __m256 eight = _mm256_add_ps(a.low, a.high);
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -140,6 +180,27 @@ struct V {
       return _mm256_and_si256(shifted, _mm256_set1_epi16((1 << kBits) - 1));
     }
   }
+  // 8 x 8 doublewords to eight rows of 16.
+  static void transpose_eight(const __m256i* rows, std::uint32_t* out) {
+    __m256i fours[8];
+    for (int i = 0; i < 8; i += 4) {
+      const __m256i low01 = _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
+      const __m256i high01 = _mm256_unpackhi_epi32(rows[i], rows[i + 1]);
+      const __m256i low23 = _mm256_unpacklo_epi32(rows[i + 2], rows[i + 3]);
+      const __m256i high23 = _mm256_unpackhi_epi32(rows[i + 2], rows[i + 3]);
+      fours[i] = _mm256_unpacklo_epi64(low01, low23);
+      fours[i + 1] = _mm256_unpackhi_epi64(low01, low23);
+      fours[i + 2] = _mm256_unpacklo_epi64(high01, high23);
+      fours[i + 3] = _mm256_unpackhi_epi64(high01, high23);
+    }
+    for (int k = 0; k < 4; ++k) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out + 16 * k),
+                         _mm256_permute2x128_si256(fours[k], fours[k + 4], 0x20));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(out + 16 * (k + 4)),
+                         _mm256_permute2x128_si256(fours[k], fours[k + 4], 0x31));
+    }
+  }
+
   // Eight groups of eight lanes, one a register: their sums in order.
   static __m256i sum_eights(const I32* v) {
     const __m256i first = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0].low, v[0].high),
@@ -168,5 +229,5 @@ struct V {
 #include "backends/cpu/linear/kernel_body.h"
 
 namespace bobby::cpu {
-const LinearKernels kAvx2Kernels = {"avx2", pack, quant, dense, lora};
+const LinearKernels kAvx2Kernels = {"avx2", pack, quant, quant_scratch, dense, lora};
 }  // namespace bobby::cpu

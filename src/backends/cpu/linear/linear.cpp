@@ -15,6 +15,7 @@ namespace bobby::cpu {
 namespace {
 
 constexpr std::int64_t kRowBlock = 64;  // output rows of one task: the unit of stealing
+constexpr std::int64_t kMinTileX = 4;   // rows of x from which tiles are faster
 
 const LinearKernels* kernels_of(CpuIsa isa) {
   switch (isa) {
@@ -22,12 +23,20 @@ const LinearKernels* kernels_of(CpuIsa isa) {
 #if defined(__x86_64__)
     case CpuIsa::kAvx2: return &kAvx2Kernels;
     case CpuIsa::kAvx512: return &kAvx512Kernels;
-    case CpuIsa::kAvx512Vnni: return &kAvx512VnniKernels;
+    case CpuIsa::kAvx512Vnni:
+    case CpuIsa::kAmx: return &kAvx512VnniKernels;
 #elif defined(__aarch64__)
     case CpuIsa::kNeon: return &kNeonKernels;
 #endif
     default: return nullptr;
   }
+}
+
+const TileKernels* tiles_of([[maybe_unused]] CpuIsa isa) {
+#if defined(__x86_64__)
+  if (isa == CpuIsa::kAmx) return &kAmxTiles;
+#endif
+  return nullptr;
 }
 
 int element_type(DType dtype) {
@@ -107,6 +116,29 @@ int layout_index(const PackLayout& layout) {
 }
 constexpr int kLayouts = 12;
 
+/// x quantised in tiles for the weights of one group size.
+struct TiledX {
+  int group_size = 0;
+  std::int64_t tile_bytes = 0;
+  std::int64_t groups = 0;
+  Scratch<std::int8_t> q;
+  Scratch<float> scale;
+  Scratch<float> sum;
+
+  void reserve(std::int64_t tiles, std::int64_t cols) {
+    groups = cols / group_size;
+    tile_bytes = (cols + kTileColumns - 1) / kTileColumns * kTileColumns * 2 * kTileX;
+    q.reserve(static_cast<std::size_t>(tiles * tile_bytes));
+    scale.reserve(static_cast<std::size_t>(tiles * groups * kTileX));
+    sum.reserve(static_cast<std::size_t>(tiles * groups * kTileX));
+  }
+};
+constexpr std::array kGroupSizes = {32, 64, 128};
+
+int group_size_index(int group_size) {
+  return group_size == 32 ? 0 : group_size == 64 ? 1 : 2;
+}
+
 /// One LoRA of one projection in this step, with its z = A x.
 struct LoraStep {
   const LoraRows* rows = nullptr;
@@ -125,29 +157,38 @@ struct ProjectionStep {
 }  // namespace
 
 struct LinearEngine::State {
-  State(const LinearKernels* table, ThreadPool& threads) : kernels(table), pool(threads) {}
+  State(CpuIsa isa, ThreadPool& threads)
+      : kernels(kernels_of(isa)),
+        tiles(tiles_of(isa)),
+        pool(threads),
+        scratch(static_cast<std::size_t>(threads.threads())) {}
 
   void plan(Activation x, std::span<const Projection> projections);
   void prepare(Activation x);
   void pack_item(Activation x, std::int64_t item);
   void lora_item(Activation x, std::int64_t item);
-  void multiply(Activation x, std::int64_t begin, std::int64_t end);
+  void multiply(Activation x, std::int64_t begin, std::int64_t end, int thread);
   void product(const WeightView& weight, Activation x, std::int64_t begin, std::int64_t end,
-               Activation out);
+               Activation out, int thread);
   void finish_rows(const ProjectionStep& step, Activation x, std::int64_t begin, std::int64_t end);
 
   const LinearKernels* kernels;
+  const TileKernels* tiles;  // null: there are none
   ThreadPool& pool;
 
   // Of the current call; kept to reuse their memory.
   std::vector<ProjectionStep> steps;
   std::vector<LoraStep> loras;
+  bool tiled = false;        // x is packed in `tiled_x`, else in `packed`
+  std::int64_t x_packs = 0;  // of each layout: tiles or rows
   std::array<PackedX, kLayouts> packed;
-  std::array<int, kLayouts> layouts = {};  // indices into `packed`: those in use
+  std::array<TiledX, kGroupSizes.size()> tiled_x;
+  std::array<int, kLayouts> layouts = {};  // indices into either: those in use
   int layout_count = 0;
   std::int64_t lora_items = 0;
   std::int64_t output_rows = 0;
   Scratch<float> z;
+  std::vector<Scratch<unsigned char>> scratch;  // of each thread
 };
 
 // Lists what the call needs and reserves memory for it.
@@ -157,6 +198,8 @@ void LinearEngine::State::plan(Activation x, std::span<const Projection> project
   layout_count = 0;
   lora_items = 0;
   output_rows = 0;
+  tiled = tiles != nullptr && x.rows >= kMinTileX;
+  x_packs = tiled ? (x.rows + kTileX - 1) / kTileX : x.rows;
   std::size_t z_size = 0;
   std::array<bool, kLayouts> used = {};
   for (const Projection& projection : projections) {
@@ -175,12 +218,17 @@ void LinearEngine::State::plan(Activation x, std::span<const Projection> project
     }
     if (weight.format.kind != WeightFormat::Kind::kAffine) continue;
     const PackLayout layout = layout_of(weight.format);
-    const int index = layout_index(layout);
+    const int index = tiled ? group_size_index(layout.group_size) : layout_index(layout);
     if (used[index]) continue;
     used[index] = true;
     layouts[layout_count++] = index;
-    packed[index].layout = layout;
-    packed[index].reserve(x.rows, x.cols);
+    if (tiled) {
+      tiled_x[index].group_size = layout.group_size;
+      tiled_x[index].reserve(x_packs, x.cols);
+    } else {
+      packed[index].layout = layout;
+      packed[index].reserve(x.rows, x.cols);
+    }
   }
   z.reserve(z_size);
 }
@@ -188,7 +236,7 @@ void LinearEngine::State::plan(Activation x, std::span<const Projection> project
 // Packs x for every layout in use and computes A x of every LoRA: one parallel section, since the
 // products wait for both.
 void LinearEngine::State::prepare(Activation x) {
-  const std::int64_t pack_items = layout_count * x.rows;
+  const std::int64_t pack_items = layout_count * x_packs;
   const auto run = [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t item = begin; item < end; ++item) {
       item < pack_items ? pack_item(x, item) : lora_item(x, item - pack_items);
@@ -203,8 +251,23 @@ void LinearEngine::State::prepare(Activation x) {
 }
 
 void LinearEngine::State::pack_item(Activation x, std::int64_t item) {
-  PackedX& to = packed[layouts[item / x.rows]];
-  const std::int64_t row = item % x.rows;
+  const int layout = layouts[item / x_packs];
+  if (tiled) {
+    TiledX& to = tiled_x[layout];
+    const std::int64_t tile = item % x_packs;
+    const std::int64_t first = tile * kTileX;
+    tiles->pack({.x = x.data + first * x.cols,
+                 .x_stride = x.cols,
+                 .rows = std::min<std::int64_t>(x.rows - first, kTileX),
+                 .cols = x.cols,
+                 .group_size = to.group_size,
+                 .q = to.q.data() + tile * to.tile_bytes,
+                 .scale = to.scale.data() + tile * to.groups * kTileX,
+                 .sum = to.sum.data() + tile * to.groups * kTileX});
+    return;
+  }
+  PackedX& to = packed[layout];
+  const std::int64_t row = item % x_packs;
   PackArgs args;
   args.x = x.data + row * x.cols;
   args.cols = x.cols;
@@ -237,13 +300,13 @@ void LinearEngine::State::lora_item(Activation x, std::int64_t item) {
 }
 
 // Output rows [begin, end) of all projections together.
-void LinearEngine::State::multiply(Activation x, std::int64_t begin, std::int64_t end) {
+void LinearEngine::State::multiply(Activation x, std::int64_t begin, std::int64_t end, int thread) {
   for (const ProjectionStep& step : steps) {
     const WeightView& weight = step.projection->weight->view();
     const std::int64_t first = std::max<std::int64_t>(begin - step.first_row, 0);
     const std::int64_t last = std::min(end - step.first_row, weight.rows);
     if (first >= last) continue;
-    product(weight, x, first, last, step.projection->out);
+    product(weight, x, first, last, step.projection->out, thread);
     if (step.projection->bias != nullptr || step.lora_count != 0) {
       finish_rows(step, x, first, last);
     }
@@ -251,7 +314,7 @@ void LinearEngine::State::multiply(Activation x, std::int64_t begin, std::int64_
 }
 
 void LinearEngine::State::product(const WeightView& weight, Activation x, std::int64_t begin,
-                                  std::int64_t end, Activation out) {
+                                  std::int64_t end, Activation out, int thread) {
   const WeightFormat& format = weight.format;
   if (format.kind == WeightFormat::Kind::kDense) {
     DenseArgs args;
@@ -268,7 +331,6 @@ void LinearEngine::State::product(const WeightView& weight, Activation x, std::i
     kernels->dense(args);
     return;
   }
-  const PackedX& from = packed[layout_index(layout_of(format))];
   QuantArgs args;
   args.weight_stride = weight.weight_row_bytes();
   args.scale_stride = weight.scales_row_bytes();
@@ -280,13 +342,24 @@ void LinearEngine::State::product(const WeightView& weight, Activation x, std::i
   args.bits = format.bits;
   args.group_size = format.group_size;
   args.scale_type = element_type(format.dtype);
+  args.x_rows = x.rows;
+  args.out = out.data + begin;
+  args.out_stride = out.cols;
+  if (tiled) {
+    const TiledX& from = tiled_x[group_size_index(format.group_size)];
+    args.q_tiles = from.q.data();
+    args.x_scale = from.scale.data();
+    args.x_sum = from.sum.data();
+    args.scratch = scratch[thread].reserve(tiles->scratch(args));
+    tiles->quant(args);
+    return;
+  }
+  const PackedX& from = packed[layout_index(layout_of(format))];
   args.q = from.q.data();
   args.x_scale = from.scale.data();
   args.x_sum = from.sum.data();
   args.padded_groups = from.padded_groups;
-  args.x_rows = x.rows;
-  args.out = out.data + begin;
-  args.out_stride = out.cols;
+  args.scratch = scratch[thread].reserve(kernels->quant_scratch(args));
   kernels->quant(args);
 }
 
@@ -330,16 +403,14 @@ void LinearEngine::State::finish_rows(const ProjectionStep& step, Activation x, 
 }
 
 LinearEngine::LinearEngine(CpuIsa isa, ThreadPool& pool) {
-  const LinearKernels* kernels = kernels_of(isa);
-  if (kernels == nullptr) std::abort();  // not in this build: the caller asked available_isas()
-  state_ = std::make_unique<State>(kernels, pool);
+  if (kernels_of(isa) == nullptr) std::abort();  // not in this build: ask available_isas()
+  state_ = std::make_unique<State>(isa, pool);
 }
 
 LinearEngine::~LinearEngine() = default;
 
 Result<void> LinearEngine::supports(const WeightFormat& format) const {
   constexpr std::array kBits = {2, 3, 4, 5, 6, 8};
-  constexpr std::array kGroupSizes = {32, 64, 128};
   const bool known =
       is_float(format.dtype) && (format.kind == WeightFormat::Kind::kDense ||
                                  (std::ranges::count(kBits, format.bits) &&
@@ -358,13 +429,14 @@ void LinearEngine::linear(Activation x, std::span<const Projection> projections)
   State& state = *state_;
   state.plan(x, projections);
   state.prepare(x);
-  state.pool.parallel_for(
-      state.output_rows, kRowBlock,
-      [&](std::int64_t begin, std::int64_t end, int) { state.multiply(x, begin, end); });
+  state.pool.parallel_for(state.output_rows, kRowBlock,
+                          [&](std::int64_t begin, std::int64_t end, int thread) {
+                            state.multiply(x, begin, end, thread);
+                          });
 }
 
 std::string_view LinearEngine::kernel_name() const {
-  return state_->kernels->name;
+  return state_->tiles != nullptr ? "amx" : state_->kernels->name;
 }
 
 }  // namespace bobby::cpu
