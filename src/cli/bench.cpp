@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -41,6 +42,12 @@ std::vector<std::vector<std::int32_t>> tokens_at(const BenchPlan& plan, const Mo
   return tokens;
 }
 
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
 // One measurement: a prompt, then one token at a time.
 struct Measurement {
   double prefill_ms = 0.0;
@@ -52,12 +59,7 @@ struct Measurement {
     for (const double step : step_ms) total += step;
     return total;
   }
-  double median_ms() const {
-    std::vector<double> sorted = step_ms;
-    std::ranges::nth_element(sorted,
-                             sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2));
-    return sorted[sorted.size() / 2];
-  }
+  double median_ms() const { return median(step_ms); }
 };
 
 // A run under measurement. Two of them, with and without adapters, take turns.
@@ -130,7 +132,7 @@ Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int6
     BOBBY_CHECK(without->prefill());
   }
   BOBBY_CHECK(with.prefill());
-  constexpr std::int64_t kTurn = 4;  // short turns: both see the same neighbours
+  constexpr std::int64_t kTurn = 1;  // step by step: both see the same neighbours
   for (bool more = true; more;) {
     BOBBY_TRY(more, with.decode(kTurn));
     if (without) BOBBY_CHECK(without->decode(kTurn));
@@ -138,6 +140,13 @@ Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int6
   BatchResult batch{rows, std::move(with.result), std::nullopt};
   if (without) batch.without = std::move(without->result);
   return batch;
+}
+
+// What the adapters add to a step: the median over pairs of steps taken one right after the other.
+double lora_cost(const Measurement& with, const Measurement& without) {
+  std::vector<double> ratios(with.step_ms.size());
+  std::ranges::transform(with.step_ms, without.step_ms, ratios.begin(), std::divides());
+  return median(std::move(ratios)) - 1.0;
 }
 
 // The numbers of a batch, ready to be shown.
@@ -157,7 +166,7 @@ Report report_of(const BatchResult& batch, const BenchPlan& plan, const Model& m
   report.decode_tok_s = steps_a_second * static_cast<double>(batch.rows);
   report.decode_gb_s = steps_a_second * static_cast<double>(model.decode_bytes()) / 1e9;
   report.share_of_bandwidth = bandwidth > 0.0 ? report.decode_gb_s / bandwidth : 0.0;
-  if (batch.without) report.lora_cost = batch.with.median_ms() / batch.without->median_ms() - 1.0;
+  if (batch.without) report.lora_cost = lora_cost(batch.with, *batch.without);
   report.logits_hash = sha256_hex(std::as_bytes(std::span(batch.with.logits))).substr(0, 16);
   return report;
 }

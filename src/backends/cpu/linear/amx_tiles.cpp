@@ -92,7 +92,8 @@ inline __m512i unpack_block(const unsigned char* bytes) {
   }
 }
 
-// Sixteen rows of the weight: tiles [columns / 64][16][64], scales and biases [groups][16] in fp32.
+// Sixteen rows of the weight, or a chunk of their groups: tiles [columns / 64][16][64], scales and
+// biases [groups][16] in fp32.
 struct Panel {
   unsigned char* tiles;
   float* scales;
@@ -100,9 +101,9 @@ struct Panel {
 };
 
 struct PanelSizes {
-  explicit PanelSizes(const QuantArgs& a)
-      : tiles(round_up(a.groups * a.group_size, kBlockColumns) * kSide),
-        scales(round_up(a.groups, kChunkGroups) * kSide * 4) {}
+  PanelSizes(std::int64_t groups, int group_size)
+      : tiles(round_up(groups * group_size, kBlockColumns) * kSide),
+        scales(round_up(groups, kChunkGroups) * kSide * 4) {}
   std::int64_t bytes() const { return tiles + 2 * scales; }
   Panel at(void* scratch, std::int64_t index) const {
     auto* tiles_at = static_cast<unsigned char*>(scratch) + index * bytes();
@@ -113,60 +114,79 @@ struct PanelSizes {
   std::int64_t scales;
 };
 
+// Groups [first, first + kChunkGroups) of a row, or up to its end, of rows [row, row + rows).
+struct Part {
+  std::int64_t row;
+  int rows;
+  std::int64_t first;
+  std::int64_t groups;
+};
+
+// Four blocks of a row at a time: all sixteen rows' tiles of them stay in the first cache.
 template <int kBits>
-void unpack_tiles(const QuantArgs& a, std::int64_t row, int rows, unsigned char* tiles) {
+void unpack_tiles(const QuantArgs& a, const Part& part, unsigned char* tiles) {
   constexpr int kBlockBytes = kBlockColumns * kBits / 8;
-  const std::int64_t row_bytes = a.groups * a.group_size * kBits / 8;
-  for (int r = 0; r < kSide; ++r) {
-    unsigned char* out = tiles + r * kBlockColumns;
-    if (r >= rows) {
-      for (std::int64_t at = 0; at < row_bytes; at += kBlockBytes, out += kTileBytes) {
-        _mm512_store_si512(out, _mm512_setzero_si512());
+  constexpr std::int64_t kStep = 4 * kBlockBytes;
+  const std::int64_t skip = part.first * a.group_size * kBits / 8;
+  const std::int64_t bytes = part.groups * a.group_size * kBits / 8;
+  for (std::int64_t begin = 0; begin < bytes; begin += kStep, tiles += 4 * kTileBytes) {
+    const std::int64_t end = begin + kStep < bytes ? begin + kStep : bytes;
+    for (int r = 0; r < kSide; ++r) {
+      unsigned char* out = tiles + r * kBlockColumns;
+      if (r >= part.rows) {
+        for (std::int64_t at = begin; at < end; at += kBlockBytes, out += kTileBytes) {
+          _mm512_store_si512(out, _mm512_setzero_si512());
+        }
+        continue;
       }
+      const unsigned char* weight = a.weight + (part.row + r) * a.weight_stride + skip;
+      std::int64_t at = begin;
+      for (; at + kBlockBytes <= end; at += kBlockBytes, out += kTileBytes) {
+        _mm512_store_si512(out, unpack_block<kBits>(weight + at));
+      }
+      if (at < end) {
+        alignas(64) unsigned char copy[64] = {};
+        __builtin_memcpy(copy, weight + at, end - at);
+        _mm512_store_si512(out, unpack_block<kBits>(copy));
+      }
+    }
+  }
+}
+
+inline __m512i load_scales(const unsigned char* bytes, int type) {
+  if (type == kBF16) return V::bits(V::load_as<kBF16>(bytes));
+  if (type == kF16) return V::bits(V::load_as<kF16>(bytes));
+  return V::bits(V::load_as<kF32>(bytes));
+}
+
+void unpack_scales(const QuantArgs& a, const unsigned char* from, const Part& part, float* out) {
+  const std::int64_t size = a.scale_type == kF32 ? 4 : 2;
+  __m512i lanes[kSide];
+  for (int r = 0; r < kSide; ++r) {
+    const unsigned char* bytes = from + (part.row + r) * a.scale_stride + part.first * size;
+    if (r < part.rows && part.groups == kChunkGroups) {
+      lanes[r] = load_scales(bytes, a.scale_type);
       continue;
     }
-    const unsigned char* weight = a.weight + (row + r) * a.weight_stride;
-    std::int64_t at = 0;
-    for (; at + kBlockBytes <= row_bytes; at += kBlockBytes, out += kTileBytes) {
-      _mm512_store_si512(out, unpack_block<kBits>(weight + at));
-    }
-    if (at < row_bytes) {
-      alignas(64) unsigned char copy[64] = {};
-      __builtin_memcpy(copy, weight + at, row_bytes - at);
-      _mm512_store_si512(out, unpack_block<kBits>(copy));
-    }
+    alignas(64) unsigned char copy[kChunkGroups * 4] = {};  // nothing past the row is read
+    if (r < part.rows) __builtin_memcpy(copy, bytes, part.groups * size);
+    lanes[r] = load_scales(copy, a.scale_type);
   }
+  V::transpose(lanes, reinterpret_cast<std::uint32_t*>(out));
 }
 
-void unpack_scales(const QuantArgs& a, const unsigned char* from, std::int64_t row, int rows,
-                   float* out) {
-  const std::size_t size = a.scale_type == kF32 ? 4 : 2;
-  for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
-    const std::int64_t left = a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups;
-    __m512i lanes[kSide];
-    for (int r = 0; r < kSide; ++r) {
-      alignas(64) unsigned char copy[kChunkGroups * 4] = {};
-      if (r < rows)
-        __builtin_memcpy(copy, from + (row + r) * a.scale_stride + g * size, left * size);
-      lanes[r] = V::bits(a.scale_type == kBF16  ? V::load_as<kBF16>(copy)
-                         : a.scale_type == kF16 ? V::load_as<kF16>(copy)
-                                                : V::load_as<kF32>(copy));
-    }
-    V::transpose(lanes, reinterpret_cast<std::uint32_t*>(out + g * kSide));
-  }
-}
-
-void unpack_panel(const QuantArgs& a, std::int64_t row, int rows, const Panel& panel) {
+// One chunk to the start of `panel`.
+void unpack_chunk(const QuantArgs& a, const Part& part, const Panel& panel) {
   switch (a.bits) {
-    case 2: unpack_tiles<2>(a, row, rows, panel.tiles); break;
-    case 3: unpack_tiles<3>(a, row, rows, panel.tiles); break;
-    case 4: unpack_tiles<4>(a, row, rows, panel.tiles); break;
-    case 5: unpack_tiles<5>(a, row, rows, panel.tiles); break;
-    case 6: unpack_tiles<6>(a, row, rows, panel.tiles); break;
-    default: unpack_tiles<8>(a, row, rows, panel.tiles); break;
+    case 2: unpack_tiles<2>(a, part, panel.tiles); break;
+    case 3: unpack_tiles<3>(a, part, panel.tiles); break;
+    case 4: unpack_tiles<4>(a, part, panel.tiles); break;
+    case 5: unpack_tiles<5>(a, part, panel.tiles); break;
+    case 6: unpack_tiles<6>(a, part, panel.tiles); break;
+    default: unpack_tiles<8>(a, part, panel.tiles); break;
   }
-  unpack_scales(a, a.scales, row, rows, panel.scales);
-  unpack_scales(a, a.biases, row, rows, panel.biases);
+  unpack_scales(a, a.scales, part, panel.scales);
+  unpack_scales(a, a.biases, part, panel.biases);
 }
 
 // ---- Products -------------------------------------------------------------------------------
@@ -214,7 +234,7 @@ void configure_tiles(int group_size) {
   asm volatile("ldtilecfg %0" ::"m"(config));  // GCC 12's intrinsic takes 8 bytes as its operand
 }
 
-// H_high and H_low of one group to sums[2][16 rows of the weight][16 rows of x].
+// H_high and H_low of group g of a chunk to sums[2][16 rows of the weight][16 rows of x].
 template <int kGroup, int kHigh, int kLow>
 inline void group_sums(const unsigned char* weights, const std::int8_t* x, std::int64_t g,
                        std::int32_t* sums) {
@@ -236,7 +256,9 @@ inline void group_sums(const unsigned char* weights, const std::int8_t* x, std::
   tile_store<kLow>(sums + kSide * kSide);
 }
 
-// acc[16 rows of the weight][16 rows of x] of the group's class, as kernels.h states.
+// acc[16 rows of the weight][16 rows of x] of the group's class, as kernels.h states. The first
+// group of a class finds +0 there.
+template <bool kFirst>
 inline void add_group(const Panel& panel, const float* x_scale, const float* x_sum, std::int64_t g,
                       const std::int32_t* sums, float* acc) {
   const __m512 x_scales = _mm512_load_ps(x_scale + g * kSide);
@@ -248,33 +270,28 @@ inline void add_group(const Panel& panel, const float* x_scale, const float* x_s
     const __m512i high = _mm512_load_si512(sums + r * kSide);
     const __m512i low = _mm512_load_si512(sums + (kSide + r) * kSide);
     const __m512 h = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high, 7), low));
-    __m512 total = _mm512_load_ps(acc + r * kSide);
+    __m512 total = kFirst ? _mm512_setzero_ps() : _mm512_load_ps(acc + r * kSide);
     total = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(scales[r]), x_scales), h, total);
     total = _mm512_fmadd_ps(_mm512_set1_ps(biases[r]), x_sums, total);
     _mm512_store_ps(acc + r * kSide, total);
   }
 }
 
-// One panel times one tile of x. `next`: the weights to prefetch meanwhile, or null.
-template <int kGroup>
-void tile_product(const QuantArgs& a, const Panel& panel, std::int64_t row, int rows,
-                  std::int64_t tile, const unsigned char* next) {
-  const std::int8_t* x = a.q_tiles + tile * round_up(a.groups * kGroup, kBlockColumns) * 2 * kSide;
-  const float* x_scale = a.x_scale + tile * a.groups * kSide;
-  const float* x_sum = a.x_sum + tile * a.groups * kSide;
-  alignas(64) float acc[kChunkGroups][kSide * kSide];
-  alignas(64) std::int32_t sums[2][2 * kSide * kSide];
-  __builtin_memset(acc, 0, sizeof acc);
-  const std::int64_t share = kSide * kGroup * a.bits / 8;
+using Sums = float[kChunkGroups][kSide * kSide];  // [class][16 rows of the weight][16 rows of x]
 
-  // The tiles work on one group while the vectors add up the one before.
-  group_sums<kGroup, 0, 1>(panel.tiles, x, 0, sums[0]);
-  for (std::int64_t g = 1; g <= a.groups; ++g) {
-    if (g < a.groups) {
+// Adds up one chunk, which begins with class 0. The tiles work on one group while the vectors add
+// up the one before. `next`: what to prefetch meanwhile, `share` bytes a group; or null.
+template <int kGroup, bool kFirst>
+void add_chunk(const Panel& chunk, std::int64_t groups, const std::int8_t* x, const float* x_scale,
+               const float* x_sum, const unsigned char* next, std::int64_t share, Sums& acc) {
+  alignas(64) std::int32_t sums[2][2 * kSide * kSide];
+  group_sums<kGroup, 0, 1>(chunk.tiles, x, 0, sums[0]);
+  for (std::int64_t g = 1; g <= groups; ++g) {
+    if (g < groups) {
       if (g % 2 != 0) {
-        group_sums<kGroup, 2, 3>(panel.tiles, x, g, sums[1]);
+        group_sums<kGroup, 2, 3>(chunk.tiles, x, g, sums[1]);
       } else {
-        group_sums<kGroup, 0, 1>(panel.tiles, x, g, sums[0]);
+        group_sums<kGroup, 0, 1>(chunk.tiles, x, g, sums[0]);
       }
     }
     if (next != nullptr) {
@@ -282,9 +299,12 @@ void tile_product(const QuantArgs& a, const Panel& panel, std::int64_t row, int 
         V::prefetch(next + (g - 1) * share + byte);
       }
     }
-    add_group(panel, x_scale, x_sum, g - 1, sums[(g - 1) % 2], acc[(g - 1) % kChunkGroups]);
+    add_group<kFirst>(chunk, x_scale, x_sum, g - 1, sums[(g - 1) % 2], acc[g - 1]);
   }
+}
 
+// Folds the classes and writes the outputs of one panel and one tile of x.
+void finish(const QuantArgs& a, std::int64_t row, int rows, std::int64_t tile, Sums& acc) {
   for (int half = kChunkGroups / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) {
       for (int r = 0; r < kSide * kSide; r += 16) {
@@ -304,31 +324,73 @@ void tile_product(const QuantArgs& a, const Panel& panel, std::int64_t row, int 
   }
 }
 
+// One panel times one tile of x. `whole`: the panel unpacked, or, when kUnpack, room for a chunk.
+template <int kGroup, bool kUnpack>
+void tile_product(const QuantArgs& a, const Panel& whole, std::int64_t row, int rows,
+                  std::int64_t tile) {
+  constexpr std::int64_t kChunkColumns = kChunkGroups * kGroup;
+  const std::int8_t* x = a.q_tiles + tile * round_up(a.groups * kGroup, kBlockColumns) * 2 * kSide;
+  const float* x_scale = a.x_scale + tile * a.groups * kSide;
+  const float* x_sum = a.x_sum + tile * a.groups * kSide;
+  const std::int64_t share = kSide * kGroup * a.bits / 8;
+  const unsigned char* next = kUnpack ? a.weight + (row + kSide) * a.weight_stride : nullptr;
+  alignas(64) Sums acc;
+  if (a.groups < kChunkGroups) __builtin_memset(acc, 0, sizeof acc);
+
+  Panel chunk = whole;
+  for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
+    const std::int64_t groups = a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups;
+    if constexpr (kUnpack) unpack_chunk(a, {row, rows, g, groups}, chunk);
+    const auto add = g == 0 ? add_chunk<kGroup, true> : add_chunk<kGroup, false>;
+    add(chunk, groups, x, x_scale, x_sum, next, share, acc);
+    x += kChunkColumns * 2 * kSide;
+    x_scale += kChunkGroups * kSide;
+    x_sum += kChunkGroups * kSide;
+    if constexpr (kUnpack) {
+      next += kChunkGroups * share;
+    } else {
+      chunk.tiles += kChunkColumns * kSide;
+      chunk.scales += kChunkGroups * kSide;
+      chunk.biases += kChunkGroups * kSide;
+    }
+  }
+  finish(a, row, rows, tile, acc);
+}
+
+template <int kGroup>
+void unpack_panel(const QuantArgs& a, std::int64_t row, int rows, Panel panel) {
+  for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
+    unpack_chunk(a, {row, rows, g, a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups},
+                 panel);
+    panel.tiles += kChunkGroups * kGroup * kSide;
+    panel.scales += kChunkGroups * kSide;
+    panel.biases += kChunkGroups * kSide;
+  }
+}
+
 template <int kGroup>
 void quant_group(const QuantArgs& a) {
-  const PanelSizes sizes(a);
-  const std::int64_t tiles = (a.x_rows + kSide - 1) / kSide;
+  const std::int64_t x_tiles = (a.x_rows + kSide - 1) / kSide;
   const std::int64_t panels = (a.rows + kSide - 1) / kSide;
   const auto rows_of = [&](std::int64_t panel) {
     const std::int64_t left = a.rows - panel * kSide;
     return static_cast<int>(left < kSide ? left : kSide);
   };
   configure_tiles(kGroup);
-  if (tiles == 1) {
-    const Panel panel = sizes.at(a.scratch, 0);
+  if (x_tiles == 1) {
+    const Panel room = PanelSizes(kChunkGroups, kGroup).at(a.scratch, 0);
     for (std::int64_t p = 0; p < panels; ++p) {
-      unpack_panel(a, p * kSide, rows_of(p), panel);
-      tile_product<kGroup>(a, panel, p * kSide, rows_of(p), 0,
-                           a.weight + (p + 1) * kSide * a.weight_stride);
+      tile_product<kGroup, true>(a, room, p * kSide, rows_of(p), 0);
     }
   } else {
     // A tile of x stays in the second cache for all panels of the call.
+    const PanelSizes sizes(a.groups, kGroup);
     for (std::int64_t p = 0; p < panels; ++p) {
-      unpack_panel(a, p * kSide, rows_of(p), sizes.at(a.scratch, p));
+      unpack_panel<kGroup>(a, p * kSide, rows_of(p), sizes.at(a.scratch, p));
     }
-    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+    for (std::int64_t tile = 0; tile < x_tiles; ++tile) {
       for (std::int64_t p = 0; p < panels; ++p) {
-        tile_product<kGroup>(a, sizes.at(a.scratch, p), p * kSide, rows_of(p), tile, nullptr);
+        tile_product<kGroup, false>(a, sizes.at(a.scratch, p), p * kSide, rows_of(p), tile);
       }
     }
   }
@@ -344,8 +406,11 @@ void quant_tiles(const QuantArgs& a) {
 }
 
 std::size_t tile_scratch(const QuantArgs& a) {
-  const std::int64_t panels = a.x_rows <= kSide ? 1 : (a.rows + kSide - 1) / kSide;
-  return static_cast<std::size_t>(panels * PanelSizes(a).bytes());
+  if (a.x_rows <= kSide) {
+    return static_cast<std::size_t>(PanelSizes(kChunkGroups, a.group_size).bytes());
+  }
+  const std::int64_t panels = (a.rows + kSide - 1) / kSide;
+  return static_cast<std::size_t>(panels * PanelSizes(a.groups, a.group_size).bytes());
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace bobby::cpu {
 namespace {
 
 constexpr std::int64_t kRowBlock = 64;  // output rows of one task: the unit of stealing
-constexpr std::int64_t kMinTileX = 4;   // rows of x from which tiles are faster
+constexpr std::int64_t kMinTileX = 6;   // rows of x from which tiles are faster
 
 const LinearKernels* kernels_of(CpuIsa isa) {
   switch (isa) {
