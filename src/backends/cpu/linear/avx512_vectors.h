@@ -5,6 +5,7 @@
 
 #define BOBBY_VECTORS_IN_REGISTERS
 #define BOBBY_PANELS
+#define BOBBY_MASKED_LOADS
 
 namespace bobby::cpu {
 namespace {
@@ -42,6 +43,11 @@ struct V {
   static I32 zero_i() { return _mm512_setzero_si512(); }
   static F32 zero_f() { return _mm512_setzero_ps(); }
   static Words load_words(const unsigned char* bytes) { return _mm512_loadu_si512(bytes); }
+
+  // The first `count` bytes, less than 64, and zeros.
+  static Words load_words_part(const unsigned char* bytes, int count) {
+    return _mm512_maskz_loadu_epi8((1ull << count) - 1, bytes);
+  }
 
   template <int kBits>
   static Words spread(const unsigned char* bytes) {
@@ -190,6 +196,16 @@ struct V {
       _mm512_store_si512(out + 16 * (k + 8), _mm512_shuffle_i32x4(even01, even23, 0xdd));
       _mm512_store_si512(out + 16 * (k + 12), _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
     }
+  }
+
+  // The first `count` values, less than 16, and zeros.
+  template <int kType>
+  static F32 load_as_part(const unsigned char* bytes, int count) {
+    const auto wanted = static_cast<__mmask16>((1u << count) - 1);
+    if constexpr (kType == kF32) return _mm512_maskz_loadu_ps(wanted, bytes);
+    const __m256i bits = _mm256_maskz_loadu_epi16(wanted, bytes);
+    if constexpr (kType == kF16) return _mm512_cvtph_ps(bits);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }
 
   static float fold(F32 a) {

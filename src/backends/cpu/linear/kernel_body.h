@@ -89,6 +89,16 @@ struct Chunk {
   static constexpr int kBytes = kBlocks * kBlockBytes;
 };
 
+// Copies `bytes`, a multiple of kUnit. A call of memcpy would cost more than the whole copy, and
+// the barrier keeps the compiler from making one.
+template <int kUnit>
+inline void copy_units(unsigned char* to, const unsigned char* from, int bytes) {
+  for (int i = 0; i < bytes; i += kUnit) {
+    __builtin_memcpy(to + i, from + i, kUnit);
+    asm volatile("" ::: "memory");
+  }
+}
+
 template <int kBits>
 inline V::Words load_block(const unsigned char* bytes) {
   if constexpr (16 % kBits != 0) {
@@ -96,6 +106,19 @@ inline V::Words load_block(const unsigned char* bytes) {
   } else {
     return V::load_words(bytes);
   }
+}
+
+// As load_block with zeros after `count` bytes: nothing past the row is read.
+template <int kBits>
+inline V::Words load_part(const unsigned char* bytes, int count) {
+  constexpr int kBlockBytes = 16 % kBits != 0 ? 4 * kBits : 64;
+  if (count >= kBlockBytes) return load_block<kBits>(bytes);
+#ifdef BOBBY_MASKED_LOADS
+  if constexpr (16 % kBits == 0) return V::load_words_part(bytes, count);
+#endif
+  alignas(64) unsigned char copy[64] = {};
+  copy_units<4>(copy, bytes, count);
+  return load_block<kBits>(copy);
 }
 
 template <class C, int kField = 0>
@@ -109,10 +132,10 @@ inline V::I32 dot_block(V::I32 acc, V::Words words, const std::int16_t* q) {
   }
 }
 
-// H of the chunk's groups, for kRows rows of q. `blocks`: those that hold weights; the last chunk
-// of a row may have fewer than kBlocks.
-template <int kBits, int kGroup, int kRows>
-inline void chunk_sums(const unsigned char* weight, int blocks, const std::int16_t* q,
+// H of the chunk's groups, for kRows rows of q. `bytes`: of weights, fewer than kBytes in the last
+// chunk of a row if kPart.
+template <int kBits, int kGroup, int kRows, bool kPart>
+inline void chunk_sums(const unsigned char* weight, int bytes, const std::int16_t* q,
                        std::int64_t q_stride, V::I32* sums) {
   using C = Chunk<kBits, kGroup>;
   V::I32 partial[kRows][C::kVectors];
@@ -122,8 +145,15 @@ inline void chunk_sums(const unsigned char* weight, int blocks, const std::int16
     BOBBY_UNROLL(4)
     for (int j = 0; j < C::kMerged; ++j) {
       const int block = v * C::kMerged + j;
-      if (block >= blocks) break;
-      const V::Words words = load_block<kBits>(weight + block * C::kBlockBytes);
+      const unsigned char* from = weight + block * C::kBlockBytes;
+      V::Words words;
+      if constexpr (kPart) {
+        const int left = bytes - block * C::kBlockBytes;
+        if (left <= 0) break;
+        words = load_part<kBits>(from, left);
+      } else {
+        words = load_block<kBits>(from);
+      }
       BOBBY_UNROLL(8)
       for (int m = 0; m < kRows; ++m) {
         partial[m][v] =
@@ -140,11 +170,22 @@ inline V::F32 load_scales(const unsigned char* bytes, int type) {
   return V::template load_as<kF32>(bytes);
 }
 
+// The first `count` of them, zeros after.
+inline V::F32 load_scales_part(const unsigned char* bytes, int type, int count) {
+#ifdef BOBBY_MASKED_LOADS
+  if (type == kBF16) return V::template load_as_part<kBF16>(bytes, count);
+  if (type == kF16) return V::template load_as_part<kF16>(bytes, count);
+  return V::template load_as_part<kF32>(bytes, count);
+#else
+  alignas(64) unsigned char copy[kChunkGroups * 4] = {};
+  copy_units<2>(copy, bytes, count * (type == kF32 ? 4 : 2));
+  return load_scales(copy, type);
+#endif
+}
+
 template <int kRows>
-inline void accumulate(const QuantArgs& a, const unsigned char* scales, const unsigned char* biases,
-                       const float* x_scale, const float* x_sum, const V::I32* sums, V::F32* acc) {
-  const V::F32 scale = load_scales(scales, a.scale_type);
-  const V::F32 bias = load_scales(biases, a.scale_type);
+inline void accumulate(const QuantArgs& a, V::F32 scale, V::F32 bias, const float* x_scale,
+                       const float* x_sum, const V::I32* sums, V::F32* acc) {
   BOBBY_UNROLL(8)
   for (int m = 0; m < kRows; ++m) {
     const std::int64_t row = m * a.padded_groups;
@@ -171,8 +212,9 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   V::I32 sums[kRows];
   std::int64_t left = a.groups;
   for (; left >= kChunkGroups; left -= kChunkGroups) {
-    chunk_sums<kBits, kGroup, kRows>(weight, C::kBlocks, q, q_stride, sums);
-    accumulate<kRows>(a, scales, biases, x_scale, x_sum, sums, acc);
+    chunk_sums<kBits, kGroup, kRows, false>(weight, C::kBytes, q, q_stride, sums);
+    accumulate<kRows>(a, load_scales(scales, a.scale_type), load_scales(biases, a.scale_type),
+                      x_scale, x_sum, sums, acc);
     weight += C::kBytes;
     scales += kChunkGroups * scale_bytes;
     biases += kChunkGroups * scale_bytes;
@@ -180,18 +222,11 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
     x_scale += kChunkGroups;
     x_sum += kChunkGroups;
   }
-  if (left > 0) {  // fewer than 16 groups: through a copy, so that nothing past the row is read
-    alignas(64) unsigned char chunk[C::kBytes];
-    alignas(64) unsigned char scale_copy[kChunkGroups * 4] = {};
-    alignas(64) unsigned char bias_copy[kChunkGroups * 4] = {};
-    const int bytes = static_cast<int>(left) * kGroup * kBits / 8;
-    const int blocks = (bytes + C::kBlockBytes - 1) / C::kBlockBytes;
-    __builtin_memcpy(chunk, weight, bytes);
-    __builtin_memset(chunk + bytes, 0, blocks * C::kBlockBytes - bytes);
-    __builtin_memcpy(scale_copy, scales, left * scale_bytes);
-    __builtin_memcpy(bias_copy, biases, left * scale_bytes);
-    chunk_sums<kBits, kGroup, kRows>(chunk, blocks, q, q_stride, sums);
-    accumulate<kRows>(a, scale_copy, bias_copy, x_scale, x_sum, sums, acc);
+  if (left > 0) {  // fewer than 16 groups
+    const int groups = static_cast<int>(left);
+    chunk_sums<kBits, kGroup, kRows, true>(weight, groups * kGroup * kBits / 8, q, q_stride, sums);
+    accumulate<kRows>(a, load_scales_part(scales, a.scale_type, groups),
+                      load_scales_part(biases, a.scale_type, groups), x_scale, x_sum, sums, acc);
   }
   for (int m = 0; m < kRows; ++m) {
     a.out[(x_row + m) * a.out_stride + row] = V::fold(acc[m]);
