@@ -51,10 +51,19 @@ Outputs run_engine(cpu::LinearEngine& engine, const Case& c, const std::vector<f
   return run([&](Activation in, auto projections) { engine.linear(in, projections); }, c, x, rows);
 }
 
-Outputs run_engine(CpuIsa isa, int threads, const Case& c, const std::vector<float>& x,
+struct Kernels {
+  CpuIsa isa = CpuIsa::kPortable;
+  ActivationFormat activations = ActivationFormat::kQ15;
+};
+
+double level_of(ActivationFormat activations) {
+  return activations == ActivationFormat::kQ15 ? 16383.0 : 127.0;
+}
+
+Outputs run_engine(Kernels kernels, int threads, const Case& c, const std::vector<float>& x,
                    std::int64_t rows) {
   ThreadPool pool(threads);
-  cpu::LinearEngine engine(isa, pool);
+  cpu::LinearEngine engine(kernels.isa, pool, kernels.activations);
   return run_engine(engine, c, x, rows);
 }
 
@@ -89,12 +98,11 @@ RowBounds bounds_of(const WeightView& view, std::int64_t row) {
 }
 
 /// Bound on |engine - reference| for the product of one row of x with one row of a weight.
-/// q15: each x is off by at most half a step of its group (0.505: with the roundings of the scale
-/// and its inverse). fp32: each term passes a product, the sums of its accumulator (every 16th
-/// group, twice; dense every 32nd column), the fold, and the roundings of scale * x_scale, H, x_sum
-/// and of the reference's own weight and result.
-double tolerance(const WeightView& view, const RowBounds& bounds, const float* x,
-                 bool exact_in_q15) {
+/// Activations: each x is off by at most half a step of its group (0.505: with the roundings of the
+/// scale and its inverse); `level` 0: not at all. fp32: each term passes a product, the sums of its
+/// accumulator (every 16th group, twice; dense every 32nd column), the fold, and the roundings of
+/// scale * x_scale, H, x_sum and of the reference's own weight and result.
+double tolerance(const WeightView& view, const RowBounds& bounds, const float* x, double level) {
   const bool affine = view.format.kind == WeightFormat::Kind::kAffine;
   const std::int64_t group = affine ? view.format.group_size : view.cols;
   const std::int64_t roundings = 12 + (affine ? 2 * (view.cols / group / 16 + 1) : view.cols / 32);
@@ -106,15 +114,15 @@ double tolerance(const WeightView& view, const RowBounds& bounds, const float* x
       largest = std::max(largest, std::abs(static_cast<double>(x[i])));
     }
     for (std::int64_t i = g; i < g + group; ++i) {
-      quantisation += bounds.weight[static_cast<std::size_t>(i)] * 0.505 * largest / 16383.0;
+      quantisation += bounds.weight[static_cast<std::size_t>(i)] * 0.505 * largest;
       terms += bounds.terms[static_cast<std::size_t>(i)] * std::abs(static_cast<double>(x[i]));
     }
   }
-  return (affine && !exact_in_q15 ? quantisation : 0.0) + gamma(roundings) * terms;
+  return (affine && level != 0.0 ? quantisation / level : 0.0) + gamma(roundings) * terms;
 }
 
 void expect_close(const Case& c, const std::vector<float>& x, std::int64_t rows,
-                  const Outputs& actual, const Outputs& expected, bool exact_in_q15 = false) {
+                  const Outputs& actual, const Outputs& expected, double level) {
   for (std::size_t p = 0; p < c.weights.size(); ++p) {
     const WeightView& view = c.weights[p]->view();
     for (std::int64_t n = 0; n < view.rows; ++n) {
@@ -122,15 +130,17 @@ void expect_close(const Case& c, const std::vector<float>& x, std::int64_t rows,
       for (std::int64_t m = 0; m < rows; ++m) {
         const auto at = static_cast<std::size_t>(m * view.rows + n);
         ASSERT_NEAR(actual[p][at], expected[p][at],
-                    tolerance(view, bounds, x.data() + m * view.cols, exact_in_q15))
+                    tolerance(view, bounds, x.data() + m * view.cols, level))
             << view.format.to_string() << " cols " << view.cols << " row " << m << " output " << n;
       }
     }
   }
 }
 
-class LinearTest : public testing::TestWithParam<CpuIsa> {
+class LinearTest : public testing::TestWithParam<Kernels> {
  protected:
+  double level() const { return level_of(GetParam().activations); }
+
   Random random_{7};
 };
 
@@ -144,15 +154,16 @@ TEST_P(LinearTest, EveryFormatAndShape) {
       const Case c{{&weight}, {}};
       for (const std::int64_t rows : {1, 2, 3, 7}) {
         const auto x = random_.activations(rows * cols);
-        expect_close(c, x, rows, run_engine(GetParam(), 1, c, x, rows), run_reference(c, x, rows));
+        expect_close(c, x, rows, run_engine(GetParam(), 1, c, x, rows), run_reference(c, x, rows),
+                     level());
         if (HasFatalFailure()) return;
       }
     }
   }
 }
 
-// Multiples of 2^-12 with 16383 * 2^-12 in every group: q15 holds them exactly, so that only fp32
-// sums are left.
+// Multiples of 2^-12 with level * 2^-12 in every group: the activations hold them exactly, so that
+// only fp32 sums are left.
 TEST_P(LinearTest, ExactActivationsLeaveOnlyTheRoundingOfSums) {
   const std::int64_t rows = 5;
   for (const WeightFormat& format : all_formats()) {
@@ -161,12 +172,13 @@ TEST_P(LinearTest, ExactActivationsLeaveOnlyTheRoundingOfSums) {
       const WeightBytes weight(format, 4, cols, random_);
       std::vector<float> x(static_cast<std::size_t>(rows * cols));
       for (std::size_t i = 0; i < x.size(); ++i) {
-        const std::int64_t q = i % 32 == 5 ? -16383 : random_.integer(2 * 16383 + 1) - 16383;
+        const auto most = static_cast<std::int64_t>(level());
+        const std::int64_t q = i % 32 == 5 ? -most : random_.integer(2 * most + 1) - most;
         x[i] = static_cast<float>(q) * 0x1p-12f;
       }
       const Case c{{&weight}, {}};
       expect_close(c, x, rows, run_engine(GetParam(), 1, c, x, rows), run_reference(c, x, rows),
-                   true);
+                   0.0);
       if (HasFatalFailure()) return;
     }
   }
@@ -271,7 +283,7 @@ TEST_P(LinearTest, SameBitsAloneOrInCompany) {
   const Case c{{&quantised, &spread, &plain}, {}};
   const auto x = random_.activations(17 * 1216);
   ThreadPool pool(2);
-  cpu::LinearEngine engine(GetParam(), pool);
+  cpu::LinearEngine engine(GetParam().isa, pool, GetParam().activations);
   std::vector<Outputs> alone;
   for (std::int64_t m = 0; m < 17; ++m) {
     alone.push_back(run_engine(engine, c, rows_of(x, 1216, m, 1), 1));
@@ -295,15 +307,17 @@ TEST_P(LinearTest, SameBitsOnEveryInstructionSet) {
     const Case c{{&weight}, {}};
     for (const std::int64_t rows : {1, 5, 19}) {
       const auto x = random_.activations(rows * cols);
-      expect_same_bits(run_engine(GetParam(), 1, c, x, rows)[0],
-                       run_engine(CpuIsa::kPortable, 1, c, x, rows)[0]);
+      expect_same_bits(
+          run_engine(GetParam(), 1, c, x, rows)[0],
+          run_engine(Kernels{CpuIsa::kPortable, GetParam().activations}, 1, c, x, rows)[0]);
       if (HasFatalFailure()) FAIL() << format.to_string() << ", " << rows << " rows";
     }
   }
   const MixedCase mixed(4, random_);
   const auto x = random_.activations(4 * MixedCase::kCols);
   const Outputs here = run_engine(GetParam(), 1, mixed.operands(), x, 4);
-  const Outputs portable = run_engine(CpuIsa::kPortable, 1, mixed.operands(), x, 4);
+  const Outputs portable =
+      run_engine(Kernels{CpuIsa::kPortable, GetParam().activations}, 1, mixed.operands(), x, 4);
   for (std::size_t p = 0; p < here.size(); ++p) expect_same_bits(here[p], portable[p]);
 }
 
@@ -329,7 +343,7 @@ TEST_P(LinearTest, WeightsAtAnyAlignment) {
 // Memory kept from a larger step must not show in a smaller one.
 TEST_P(LinearTest, StepsDoNotSeeEarlierOnes) {
   ThreadPool pool(2);
-  cpu::LinearEngine engine(GetParam(), pool);
+  cpu::LinearEngine engine(GetParam().isa, pool, GetParam().activations);
   const WeightBytes large(affine(4, 64), 40, 2048, random_);
   const WeightBytes small(affine(4, 64), 40, 576, random_);
   const auto x_large = random_.activations(9 * 2048);
@@ -369,18 +383,18 @@ TEST_P(LinearTest, ZeroTinyAndHugeActivations) {
     for (float& value : x) value = std::clamp(value, -4.0f, 4.0f) * size;
     const Outputs actual = run_engine(GetParam(), 1, c, x, 2);
     const Outputs expected = run_reference(c, x, 2);
-    // Below 2^-100 a group's step is fixed: 2^-100 / 16383. The weights are below 1.
-    const double floor = 160 * 0.505 * 0x1p-100 / 16383.0;
+    // Below 2^-100 a group's step is fixed: 2^-100 / level. The weights are below 1.
+    const double floor = 160 * 0.505 * 0x1p-100 / level();
     for (std::size_t i = 0; i < actual[0].size(); ++i) {
-      ASSERT_NEAR(actual[0][i], expected[0][i], floor + 160 * 4.0 * size * 0.505 * 4.0 / 16383.0);
+      ASSERT_NEAR(actual[0][i], expected[0][i], floor + 160 * 4.0 * size * 0.505 * 4.0 / level());
     }
   }
 }
 
 TEST_P(LinearTest, NamesItsKernelAndWhatItDoesNotSupport) {
   ThreadPool pool(1);
-  const cpu::LinearEngine engine(GetParam(), pool);
-  EXPECT_EQ(engine.kernel_name(), isa_name(GetParam()));
+  const cpu::LinearEngine engine(GetParam().isa, pool, GetParam().activations);
+  EXPECT_EQ(engine.kernel_name(), isa_name(GetParam().isa));
   for (const WeightFormat& format : all_formats()) EXPECT_TRUE(engine.supports(format));
   for (const WeightFormat& format :
        {affine(7, 64), affine(4, 16), dense(DType::kI32), affine(4, 64, DType::kU8)}) {
@@ -391,11 +405,21 @@ TEST_P(LinearTest, NamesItsKernelAndWhatItDoesNotSupport) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isa, LinearTest, testing::ValuesIn(available_isas()), [](const auto& isa) {
-  std::string name(isa_name(isa.param));
-  std::erase(name, '-');
-  return name;
-});
+std::vector<Kernels> all_kernels() {
+  std::vector<Kernels> all;
+  for (const CpuIsa isa : available_isas()) {
+    all.push_back({isa, ActivationFormat::kQ15});
+    all.push_back({isa, ActivationFormat::kInt8});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Isa, LinearTest, testing::ValuesIn(all_kernels()), [](const auto& kernels) {
+      std::string name(isa_name(kernels.param.isa));
+      std::erase(name, '-');
+      return name + (kernels.param.activations == ActivationFormat::kQ15 ? "" : "_int8");
+    });
 
 }  // namespace
 }  // namespace bobby

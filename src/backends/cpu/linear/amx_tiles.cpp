@@ -1,7 +1,7 @@
 // Quantised products on the tiles of AMX: sixteen rows of the weight times sixteen rows of x at a
 // time, the same bits as kernels.h states. A q15 value is 128 * high + low, both of eight bits, so
 // that H = 128 * H_high + H_low, each exact in int32: two tile products a group, after which one
-// vector holds H of one weight row for sixteen rows of x.
+// vector holds H of one weight row for sixteen rows of x. An int8 value is low alone.
 
 #include <immintrin.h>
 
@@ -31,6 +31,7 @@ inline __m512i bytes_of_words(__m512i first, __m512i second) {
 // A tile of x: for each 64 columns the high parts, then the low parts, each [columns / 4][16 rows]
 // of four bytes. Rows and columns that x does not have are zero.
 void pack_tile(const TilePackArgs& a) {
+  const bool int8 = a.level == kInt8Level;
   const int unit = a.group_size < kBlockColumns ? kBlockColumns : a.group_size;
   for (std::int64_t column = 0; column < a.cols; column += unit) {
     alignas(64) std::int16_t q[kSide][128];
@@ -42,7 +43,8 @@ void pack_tile(const TilePackArgs& a) {
         std::int32_t sum = 0;
         if (r < a.rows) {
           const float* x = a.x + r * a.x_stride + column + i;
-          const GroupQuantizer quantizer = group_quantizer(x, a.group_size);
+          const GroupQuantizer quantizer =
+              group_quantizer(x, a.group_size, static_cast<float>(a.level));
           scale = quantizer.scale;
           if (quantizer.inverse != 0.0f) {
             sum = quantize_group(x, a.group_size, quantizer.inverse, q[r] + i);
@@ -58,13 +60,20 @@ void pack_tile(const TilePackArgs& a) {
       for (int r = 0; r < kSide; ++r) {
         const __m512i first = _mm512_load_si512(q[r] + i);
         const __m512i second = _mm512_load_si512(q[r] + i + 32);
+        if (int8) {
+          low[r] = bytes_of_words(first, second);
+          continue;
+        }
         const __m512i mask = _mm512_set1_epi16(127);
         high[r] = bytes_of_words(_mm512_srai_epi16(first, 7), _mm512_srai_epi16(second, 7));
         low[r] = bytes_of_words(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
       }
-      auto* out = reinterpret_cast<std::uint32_t*>(a.q + (column + i) * 2 * kSide);
-      V::transpose(high, out);
-      V::transpose(low, out + kTileBytes / 4);
+      auto* out = reinterpret_cast<std::uint32_t*>(a.q + (column + i) * kSide * (int8 ? 1 : 2));
+      if (!int8) {
+        V::transpose(high, out);
+        out += kTileBytes / 4;
+      }
+      V::transpose(low, out);
     }
   }
 }
@@ -211,7 +220,7 @@ inline void tile_dot() {
   asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kTo), "i"(kA), "i"(kB));
 }
 
-// Tile registers 0..3: sums (high and low of two groups); 4: weights; 5, 6: high and low of x.
+// Tile registers 0..3: sums (low and high of two groups); 4: weights; 5, 6: high and low of x.
 void configure_tiles(int group_size) {
   const int columns = group_size < kBlockColumns ? group_size : kBlockColumns;
   struct alignas(64) {
@@ -234,31 +243,32 @@ void configure_tiles(int group_size) {
   asm volatile("ldtilecfg %0" ::"m"(config));  // GCC 12's intrinsic takes 8 bytes as its operand
 }
 
-// H_high and H_low of group g of a chunk to sums[2][16 rows of the weight][16 rows of x].
-template <int kGroup, int kHigh, int kLow>
+// H_low and H_high of group g of a chunk to sums[2][16 rows of the weight][16 rows of x]; kParts is
+// 1 where there is no H_high.
+template <int kGroup, int kParts, int kLow, int kHigh>
 inline void group_sums(const unsigned char* weights, const std::int8_t* x, std::int64_t g,
                        std::int32_t* sums) {
   constexpr int kColumns = kGroup < kBlockColumns ? kGroup : kBlockColumns;
-  tile_zero<kHigh>();
+  if constexpr (kParts == 2) tile_zero<kHigh>();
   tile_zero<kLow>();
 #pragma GCC unroll 2
   for (int i = 0; i < kGroup; i += kColumns) {
     const std::int64_t block = (g * kGroup + i) / kBlockColumns;
     const std::int64_t inside = (g * kGroup + i) % kBlockColumns;
-    const std::int8_t* from = x + block * 2 * kTileBytes + inside * kSide;
+    const std::int8_t* high = x + block * kParts * kTileBytes + inside * kSide;
     tile_load<4>(weights + block * kTileBytes + inside, kBlockColumns);
-    tile_load<5>(from, 64);
-    tile_load<6>(from + kTileBytes, 64);
-    tile_dot<kHigh, 4, 5>();
+    if constexpr (kParts == 2) tile_load<5>(high, 64);
+    tile_load<6>(high + (kParts - 1) * kTileBytes, 64);
+    if constexpr (kParts == 2) tile_dot<kHigh, 4, 5>();
     tile_dot<kLow, 4, 6>();
   }
-  tile_store<kHigh>(sums);
-  tile_store<kLow>(sums + kSide * kSide);
+  tile_store<kLow>(sums);
+  if constexpr (kParts == 2) tile_store<kHigh>(sums + kSide * kSide);
 }
 
 // acc[16 rows of the weight][16 rows of x] of the group's class, as kernels.h states. The first
 // group of a class finds +0 there.
-template <bool kFirst>
+template <int kParts, bool kFirst>
 inline void add_group(const Panel& panel, const float* x_scale, const float* x_sum, std::int64_t g,
                       const std::int32_t* sums, float* acc) {
   const __m512 x_scales = _mm512_load_ps(x_scale + g * kSide);
@@ -267,9 +277,12 @@ inline void add_group(const Panel& panel, const float* x_scale, const float* x_s
   const float* biases = panel.biases + g * kSide;
 #pragma GCC unroll 16
   for (int r = 0; r < kSide; ++r) {
-    const __m512i high = _mm512_load_si512(sums + r * kSide);
-    const __m512i low = _mm512_load_si512(sums + (kSide + r) * kSide);
-    const __m512 h = _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(high, 7), low));
+    __m512i sum = _mm512_load_si512(sums + r * kSide);
+    if constexpr (kParts == 2) {
+      const __m512i high = _mm512_load_si512(sums + (kSide + r) * kSide);
+      sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), sum);
+    }
+    const __m512 h = _mm512_cvtepi32_ps(sum);
     __m512 total = kFirst ? _mm512_setzero_ps() : _mm512_load_ps(acc + r * kSide);
     total = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(scales[r]), x_scales), h, total);
     total = _mm512_fmadd_ps(_mm512_set1_ps(biases[r]), x_sums, total);
@@ -281,17 +294,17 @@ using Sums = float[kChunkGroups][kSide * kSide];  // [class][16 rows of the weig
 
 // Adds up one chunk, which begins with class 0. The tiles work on one group while the vectors add
 // up the one before. `next`: what to prefetch meanwhile, `share` bytes a group; or null.
-template <int kGroup, bool kFirst>
+template <int kGroup, int kParts, bool kFirst>
 void add_chunk(const Panel& chunk, std::int64_t groups, const std::int8_t* x, const float* x_scale,
                const float* x_sum, const unsigned char* next, std::int64_t share, Sums& acc) {
   alignas(64) std::int32_t sums[2][2 * kSide * kSide];
-  group_sums<kGroup, 0, 1>(chunk.tiles, x, 0, sums[0]);
+  group_sums<kGroup, kParts, 0, 1>(chunk.tiles, x, 0, sums[0]);
   for (std::int64_t g = 1; g <= groups; ++g) {
     if (g < groups) {
       if (g % 2 != 0) {
-        group_sums<kGroup, 2, 3>(chunk.tiles, x, g, sums[1]);
+        group_sums<kGroup, kParts, 2, 3>(chunk.tiles, x, g, sums[1]);
       } else {
-        group_sums<kGroup, 0, 1>(chunk.tiles, x, g, sums[0]);
+        group_sums<kGroup, kParts, 0, 1>(chunk.tiles, x, g, sums[0]);
       }
     }
     if (next != nullptr) {
@@ -299,7 +312,7 @@ void add_chunk(const Panel& chunk, std::int64_t groups, const std::int8_t* x, co
         V::prefetch(next + (g - 1) * share + byte);
       }
     }
-    add_group<kFirst>(chunk, x_scale, x_sum, g - 1, sums[(g - 1) % 2], acc[g - 1]);
+    add_group<kParts, kFirst>(chunk, x_scale, x_sum, g - 1, sums[(g - 1) % 2], acc[g - 1]);
   }
 }
 
@@ -325,11 +338,12 @@ void finish(const QuantArgs& a, std::int64_t row, int rows, std::int64_t tile, S
 }
 
 // One panel times one tile of x. `whole`: the panel unpacked, or, when kUnpack, room for a chunk.
-template <int kGroup, bool kUnpack>
+template <int kGroup, int kParts, bool kUnpack>
 void tile_product(const QuantArgs& a, const Panel& whole, std::int64_t row, int rows,
                   std::int64_t tile) {
   constexpr std::int64_t kChunkColumns = kChunkGroups * kGroup;
-  const std::int8_t* x = a.q_tiles + tile * round_up(a.groups * kGroup, kBlockColumns) * 2 * kSide;
+  const std::int8_t* x =
+      a.q_tiles + tile * round_up(a.groups * kGroup, kBlockColumns) * kParts * kSide;
   const float* x_scale = a.x_scale + tile * a.groups * kSide;
   const float* x_sum = a.x_sum + tile * a.groups * kSide;
   const std::int64_t share = kSide * kGroup * a.bits / 8;
@@ -341,9 +355,9 @@ void tile_product(const QuantArgs& a, const Panel& whole, std::int64_t row, int 
   for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
     const std::int64_t groups = a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups;
     if constexpr (kUnpack) unpack_chunk(a, {row, rows, g, groups}, chunk);
-    const auto add = g == 0 ? add_chunk<kGroup, true> : add_chunk<kGroup, false>;
+    const auto add = g == 0 ? add_chunk<kGroup, kParts, true> : add_chunk<kGroup, kParts, false>;
     add(chunk, groups, x, x_scale, x_sum, next, share, acc);
-    x += kChunkColumns * 2 * kSide;
+    x += kChunkColumns * kParts * kSide;
     x_scale += kChunkGroups * kSide;
     x_sum += kChunkGroups * kSide;
     if constexpr (kUnpack) {
@@ -368,7 +382,7 @@ void unpack_panel(const QuantArgs& a, std::int64_t row, int rows, Panel panel) {
   }
 }
 
-template <int kGroup>
+template <int kGroup, int kParts>
 void quant_group(const QuantArgs& a) {
   const std::int64_t x_tiles = (a.x_rows + kSide - 1) / kSide;
   const std::int64_t panels = (a.rows + kSide - 1) / kSide;
@@ -380,7 +394,7 @@ void quant_group(const QuantArgs& a) {
   if (x_tiles == 1) {
     const Panel room = PanelSizes(kChunkGroups, kGroup).at(a.scratch, 0);
     for (std::int64_t p = 0; p < panels; ++p) {
-      tile_product<kGroup, true>(a, room, p * kSide, rows_of(p), 0);
+      tile_product<kGroup, kParts, true>(a, room, p * kSide, rows_of(p), 0);
     }
   } else {
     // A tile of x stays in the second cache for all panels of the call.
@@ -390,19 +404,24 @@ void quant_group(const QuantArgs& a) {
     }
     for (std::int64_t tile = 0; tile < x_tiles; ++tile) {
       for (std::int64_t p = 0; p < panels; ++p) {
-        tile_product<kGroup, false>(a, sizes.at(a.scratch, p), p * kSide, rows_of(p), tile);
+        tile_product<kGroup, kParts, false>(a, sizes.at(a.scratch, p), p * kSide, rows_of(p), tile);
       }
     }
   }
   _tile_release();
 }
 
-void quant_tiles(const QuantArgs& a) {
+template <int kParts>
+void quant_group_sizes(const QuantArgs& a) {
   switch (a.group_size) {
-    case 32: return quant_group<32>(a);
-    case 64: return quant_group<64>(a);
-    default: return quant_group<128>(a);
+    case 32: return quant_group<32, kParts>(a);
+    case 64: return quant_group<64, kParts>(a);
+    default: return quant_group<128, kParts>(a);
   }
+}
+
+void quant_tiles(const QuantArgs& a) {
+  a.int8 ? quant_group_sizes<1>(a) : quant_group_sizes<2>(a);
 }
 
 std::size_t tile_scratch(const QuantArgs& a) {

@@ -6,6 +6,9 @@
 #define BOBBY_VECTORS_IN_REGISTERS
 #define BOBBY_PANELS
 #define BOBBY_MASKED_LOADS
+#if defined(__AVX512VNNI__)
+#define BOBBY_BYTE_PANELS
+#endif
 
 namespace bobby::cpu {
 namespace {
@@ -170,6 +173,21 @@ struct V {
     return _mm512_add_epi32(acc, _mm512_madd_epi16(words, _mm512_set1_epi32(pair)));
 #endif
   }
+
+#if defined(__AVX512VNNI__)
+  template <int kBits, int kField>
+  static Words byte_field(Words words) {
+    if constexpr (kBits == 8) return words;
+    const __m512i shifted = kField == 0 ? words : _mm512_srli_epi16(words, kField * kBits);
+    return _mm512_and_si512(shifted, _mm512_set1_epi8((1 << (kBits & 7)) - 1));
+  }
+  static I32 dot_quad(I32 acc, Words words, const std::int8_t* x) {
+    asm("vpdpbusd %2%{1to16%}, %1, %0"
+        : "+v"(acc)
+        : "v"(words), "m"(*reinterpret_cast<const std::int8_t(*)[4]>(x)));
+    return acc;
+  }
+#endif
 
   // 16 x 16 doublewords: out[j][i] = rows[i][j].
   static void transpose(const Words* rows, std::uint32_t* out) {

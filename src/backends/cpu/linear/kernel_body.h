@@ -29,20 +29,23 @@ constexpr int kWords = 32;
 
 // ---- Packing activations --------------------------------------------------------------------
 
-template <int kFieldBits>
+// Word: std::int16_t or std::int8_t.
+template <int kFieldBits, class Word>
 void pack_row(const PackArgs& a) {
-  constexpr int kFields = 16 / kFieldBits;
-  constexpr int kBlockColumns = kWords * kFields;
+  constexpr int kBlockWords = 64 / sizeof(Word);
+  constexpr int kFields = 8 * sizeof(Word) / kFieldBits;
+  constexpr int kBlockColumns = kBlockWords * kFields;
   const int group_size = a.layout.group_size;
   const std::int64_t groups = a.cols / group_size;
   const std::int64_t padded = (groups + kChunkGroups - 1) / kChunkGroups * kChunkGroups;
+  Word* const out = static_cast<Word*>(a.q);
   // Clear from the block that the last group may share with padding.
   const std::int64_t clear_from = a.cols / kBlockColumns * kBlockColumns;
-  __builtin_memset(a.q + clear_from, 0, (padded * group_size - clear_from) * sizeof *a.q);
+  __builtin_memset(out + clear_from, 0, (padded * group_size - clear_from) * sizeof *out);
   for (std::int64_t g = 0; g < groups; ++g) {
     const float* x = a.x + g * group_size;
     alignas(64) std::int16_t q[128];
-    const GroupQuantizer quantizer = group_quantizer(x, group_size);
+    const GroupQuantizer quantizer = group_quantizer(x, group_size, static_cast<float>(a.level));
     std::int32_t sum = 0;
     if (quantizer.inverse == 0.0f) {
       __builtin_memset(q, 0, sizeof q);
@@ -54,19 +57,28 @@ void pack_row(const PackArgs& a) {
     for (int i = 0; i < group_size; i += kFields) {
       const std::int64_t column = g * group_size + i;
       const std::int64_t word = column % kBlockColumns / kFields;
-      std::int16_t* block = a.q + column / kBlockColumns * kBlockColumns;
-      for (int f = 0; f < kFields; ++f) block[f * kWords + word] = q[i + f];
+      Word* block = out + column / kBlockColumns * kBlockColumns;
+      for (int f = 0; f < kFields; ++f) {
+        block[f * kBlockWords + word] = static_cast<Word>(q[i + f]);
+      }
     }
   }
   for (std::int64_t g = groups; g < padded; ++g) a.scale[g] = a.sum[g] = 0.0f;
 }
 
 void pack(const PackArgs& a) {
+  if (a.layout.word_bits == 8) {
+    switch (a.layout.field_bits) {
+      case 2: return pack_row<2, std::int8_t>(a);
+      case 4: return pack_row<4, std::int8_t>(a);
+      default: return pack_row<8, std::int8_t>(a);
+    }
+  }
   switch (a.layout.field_bits) {
-    case 2: return pack_row<2>(a);
-    case 4: return pack_row<4>(a);
-    case 8: return pack_row<8>(a);
-    default: return pack_row<16>(a);
+    case 2: return pack_row<2, std::int16_t>(a);
+    case 4: return pack_row<4, std::int16_t>(a);
+    case 8: return pack_row<8, std::int16_t>(a);
+    default: return pack_row<16, std::int16_t>(a);
   }
 }
 
@@ -202,7 +214,7 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   const unsigned char* scales = a.scales + row * a.scale_stride;
   const unsigned char* biases = a.biases + row * a.scale_stride;
   const std::int64_t q_stride = a.padded_groups * kGroup;
-  const std::int16_t* q = a.q + x_row * q_stride;
+  const std::int16_t* q = static_cast<const std::int16_t*>(a.q) + x_row * q_stride;
   const float* x_scale = a.x_scale + x_row * a.padded_groups;
   const float* x_sum = a.x_sum + x_row * a.padded_groups;
   const std::size_t scale_bytes = a.scale_type == kF32 ? 4 : 2;
@@ -243,9 +255,9 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
 namespace bobby::cpu {
 namespace {
 
-// Rows of the weight from `begin` on, one after the other.
+// Rows of the weight one after the other.
 template <int kBits, int kGroup>
-void row_products(const QuantArgs& a, std::int64_t begin) {
+void row_products(const QuantArgs& a) {
 #ifdef BOBBY_PANELS
   constexpr int kX = kMinPanelX - 1;
 #else
@@ -253,10 +265,10 @@ void row_products(const QuantArgs& a, std::int64_t begin) {
 #endif
   std::int64_t m = 0;
   for (; m + kX <= a.x_rows; m += kX) {
-    for (std::int64_t row = begin; row < a.rows; ++row) row_product<kBits, kGroup, kX>(a, row, m);
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, kX>(a, row, m);
   }
   for (; m < a.x_rows; ++m) {
-    for (std::int64_t row = begin; row < a.rows; ++row) row_product<kBits, kGroup, 1>(a, row, m);
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, 1>(a, row, m);
   }
 }
 
@@ -264,14 +276,15 @@ void row_products(const QuantArgs& a, std::int64_t begin) {
 struct QuantProduct {
   template <int kBits, int kGroup>
   static void run(const QuantArgs& a) {
-    std::int64_t row = 0;
-#ifdef BOBBY_PANELS
-    if (a.x_rows >= kMinPanelX) {
-      panel_products<kBits, kGroup>(a);
-      row = a.rows / kPanelRows * kPanelRows;
+#ifdef BOBBY_BYTE_PANELS
+    if constexpr (8 % kBits == 0) {
+      if (a.bytes) return panel_products<kBits, kGroup, ByteWords>(a);
     }
 #endif
-    row_products<kBits, kGroup>(a, row);
+#ifdef BOBBY_PANELS
+    if (a.x_rows >= kMinPanelX) return panel_products<kBits, kGroup, ShortWords>(a);
+#endif
+    row_products<kBits, kGroup>(a);
   }
 };
 
@@ -279,7 +292,7 @@ struct QuantScratch {
   template <int kBits, int kGroup>
   static std::size_t run([[maybe_unused]] const QuantArgs& a) {
 #ifdef BOBBY_PANELS
-    if (a.x_rows >= kMinPanelX) return PanelSizes<Chunk<kBits, kGroup>>(a.groups).bytes();
+    if (a.x_rows >= kMinPanelX) return Panel::bytes(a.groups, Chunk<kBits, kGroup>::kLanes);
 #endif
     return 0;
   }

@@ -5,8 +5,9 @@
 //
 // The arithmetic, the same bits on every instruction set, thread count and number of rows:
 //
-//  Activations (q15). For each group of the weight's group_size columns: x_scale = max|x| / 16383,
-//  q = x * (16383 / max|x|) rounded to the nearest even integer, x_sum = x_scale * sum(q). A
+//  Activations. For each group of the weight's group_size columns: x_scale = max|x| / level,
+//  q = x * (level / max|x|) rounded to the nearest even integer, x_sum = x_scale * sum(q); level is
+//  16383 for q15 and 127 for int8. A
 //  maximum below 2^-100 counts as 2^-100; a NaN or an infinity makes x_scale NaN and q 0.
 //
 //  Quantised product of one weight row with one row of x. H_g = sum(weight_q * q) over group g,
@@ -30,19 +31,26 @@ inline constexpr int kChunkGroups = 16;
 /// cuts a block of 64 bytes of weights into. Word i of a block holds columns i*F .. i*F+F-1 of it,
 /// F = 16 / field_bits; all first fields of a block stand first, then all second fields, ...
 /// Widths that do not divide 16 (3, 5, 6) are spread into words beforehand: field_bits = 16.
+///
+/// With word_bits 8 the words are bytes, of which a block has 64, and F = 8 / field_bits.
 struct PackLayout {
-  int field_bits = 16;  ///< 2, 4, 8 or 16
+  int field_bits = 16;  ///< 2, 4, 8 or 16; at most word_bits
+  int word_bits = 16;   ///< 16 or 8
   int group_size = 64;  ///< 32, 64 or 128
 };
+
+inline constexpr int kQ15Level = 16383;
+inline constexpr int kInt8Level = 127;
 
 /// One row of x to quantise.
 struct PackArgs {
   const float* x = nullptr;  ///< [cols]
   std::int64_t cols = 0;     ///< a multiple of group_size
   PackLayout layout;
-  std::int16_t* q = nullptr;  ///< [padded groups * group_size], 64-byte aligned
-  float* scale = nullptr;     ///< [padded groups]
-  float* sum = nullptr;       ///< [padded groups]
+  int level = kQ15Level;   ///< kInt8Level when words are bytes
+  void* q = nullptr;       ///< int16 or int8 [padded groups * group_size], 64-byte aligned
+  float* scale = nullptr;  ///< [padded groups]
+  float* sum = nullptr;    ///< [padded groups]
 };
 
 /// Rows of x of one tile of packed activations, and the columns that its bytes are rounded up to.
@@ -56,7 +64,9 @@ struct TilePackArgs {
   std::int64_t rows = 0;
   std::int64_t cols = 0;  ///< a multiple of group_size
   int group_size = 0;
-  std::int8_t* q = nullptr;  ///< [cols rounded up to kTileColumns, 2 * kTileX], 64-byte aligned
+  int level = kQ15Level;     ///< or kInt8Level
+  std::int8_t* q = nullptr;  ///< [cols rounded up to kTileColumns, kTileX] bytes, twice as many for
+                             ///< q15; 64-byte aligned
   float* scale = nullptr;    ///< [groups, kTileX], 64-byte aligned
   float* sum = nullptr;      ///< [groups, kTileX], 64-byte aligned
 };
@@ -72,10 +82,12 @@ struct QuantArgs {
   std::int64_t groups = 0;  ///< of a row
   int bits = 0;
   int group_size = 0;
-  int scale_type = 0;               ///< kF32, kF16 or kBF16 below
-  const std::int16_t* q = nullptr;  ///< [x_rows, padded groups * group_size]
-  const float* x_scale = nullptr;   ///< [x_rows, padded groups]
-  const float* x_sum = nullptr;     ///< [x_rows, padded groups]
+  int scale_type = 0;              ///< kF32, kF16 or kBF16 below
+  bool int8 = false;               ///< the level of x is kInt8Level
+  const void* q = nullptr;         ///< int16 or int8 [x_rows, padded groups * group_size]
+  bool bytes = false;              ///< q is int8, in bytes; only where LinearKernels takes them
+  const float* x_scale = nullptr;  ///< [x_rows, padded groups]
+  const float* x_sum = nullptr;    ///< [x_rows, padded groups]
   std::int64_t padded_groups = 0;
   const std::int8_t* q_tiles = nullptr;  ///< of TileKernels, instead of q; x_scale and x_sum as
                                          ///< TilePackArgs has them, tile after tile
@@ -121,6 +133,7 @@ struct TileKernels {
 
 struct LinearKernels {
   const char* name = nullptr;
+  int bytes_from_x_rows = 0;  ///< rows of x from which quant takes bytes, faster; 0: never
   void (*pack)(const PackArgs&) = nullptr;
   void (*quant)(const QuantArgs&) = nullptr;
   std::size_t (*quant_scratch)(const QuantArgs&) =

@@ -5,17 +5,17 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 #include <vector>
 
 #include "backends/cpu/linear/kernels.h"
+#include "backends/cpu/linear/packed_activations.h"
+#include "backends/cpu/linear/scratch.h"
 #include "tensor/half.h"
 
 namespace bobby::cpu {
 namespace {
 
 constexpr std::int64_t kRowBlock = 64;  // output rows of one task: the unit of stealing
-constexpr std::int64_t kMinTileX = 6;   // rows of x from which tiles are faster
 
 const LinearKernels* kernels_of(CpuIsa isa) {
   switch (isa) {
@@ -63,82 +63,6 @@ const unsigned char* bytes_of(const std::byte* data) {
   return reinterpret_cast<const unsigned char*>(data);
 }
 
-/// Memory that only grows, 64-byte aligned, not preserved when it does.
-template <typename T>
-class Scratch {
- public:
-  T* reserve(std::size_t count) {
-    if (count > capacity_) {
-      data_.reset(static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{64})));
-      capacity_ = count;
-    }
-    return data_.get();
-  }
-  T* data() const { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(T* data) const { ::operator delete (data, std::align_val_t{64}); }
-  };
-  std::unique_ptr<T, Free> data_;
-  std::size_t capacity_ = 0;
-};
-
-/// x quantised for the weights of one layout.
-struct PackedX {
-  PackLayout layout;
-  std::int64_t padded_groups = 0;
-  Scratch<std::int16_t> q;
-  Scratch<float> scale;
-  Scratch<float> sum;
-
-  void reserve(std::int64_t rows, std::int64_t cols) {
-    const std::int64_t groups = cols / layout.group_size;
-    padded_groups = (groups + kChunkGroups - 1) / kChunkGroups * kChunkGroups;
-    q.reserve(static_cast<std::size_t>(rows * padded_groups * layout.group_size));
-    scale.reserve(static_cast<std::size_t>(rows * padded_groups));
-    sum.reserve(static_cast<std::size_t>(rows * padded_groups));
-  }
-};
-
-PackLayout layout_of(const WeightFormat& format) {
-  const bool fields = format.bits == 2 || format.bits == 4 || format.bits == 8;
-  return {.field_bits = fields ? format.bits : 16, .group_size = format.group_size};
-}
-
-// 2-, 4-, 8-bit fields and spread words, times three group sizes.
-int layout_index(const PackLayout& layout) {
-  const int field = layout.field_bits == 2   ? 0
-                    : layout.field_bits == 4 ? 1
-                    : layout.field_bits == 8 ? 2
-                                             : 3;
-  return field * 3 + (layout.group_size == 32 ? 0 : layout.group_size == 64 ? 1 : 2);
-}
-constexpr int kLayouts = 12;
-
-/// x quantised in tiles for the weights of one group size.
-struct TiledX {
-  int group_size = 0;
-  std::int64_t tile_bytes = 0;
-  std::int64_t groups = 0;
-  Scratch<std::int8_t> q;
-  Scratch<float> scale;
-  Scratch<float> sum;
-
-  void reserve(std::int64_t tiles, std::int64_t cols) {
-    groups = cols / group_size;
-    tile_bytes = (cols + kTileColumns - 1) / kTileColumns * kTileColumns * 2 * kTileX;
-    q.reserve(static_cast<std::size_t>(tiles * tile_bytes));
-    scale.reserve(static_cast<std::size_t>(tiles * groups * kTileX));
-    sum.reserve(static_cast<std::size_t>(tiles * groups * kTileX));
-  }
-};
-constexpr std::array kGroupSizes = {32, 64, 128};
-
-int group_size_index(int group_size) {
-  return group_size == 32 ? 0 : group_size == 64 ? 1 : 2;
-}
-
 /// One LoRA of one projection in this step, with its z = A x.
 struct LoraStep {
   const LoraRows* rows = nullptr;
@@ -157,15 +81,15 @@ struct ProjectionStep {
 }  // namespace
 
 struct LinearEngine::State {
-  State(CpuIsa isa, ThreadPool& threads)
+  State(CpuIsa isa, ActivationFormat format, ThreadPool& threads)
       : kernels(kernels_of(isa)),
         tiles(tiles_of(isa)),
         pool(threads),
+        packed(*kernels, tiles, format),
         scratch(static_cast<std::size_t>(threads.threads())) {}
 
   void plan(Activation x, std::span<const Projection> projections);
   void prepare(Activation x);
-  void pack_item(Activation x, std::int64_t item);
   void lora_item(Activation x, std::int64_t item);
   void multiply(Activation x, std::int64_t begin, std::int64_t end, int thread);
   void product(const WeightView& weight, Activation x, std::int64_t begin, std::int64_t end,
@@ -179,12 +103,7 @@ struct LinearEngine::State {
   // Of the current call; kept to reuse their memory.
   std::vector<ProjectionStep> steps;
   std::vector<LoraStep> loras;
-  bool tiled = false;        // x is packed in `tiled_x`, else in `packed`
-  std::int64_t x_packs = 0;  // of each layout: tiles or rows
-  std::array<PackedX, kLayouts> packed;
-  std::array<TiledX, kGroupSizes.size()> tiled_x;
-  std::array<int, kLayouts> layouts = {};  // indices into either: those in use
-  int layout_count = 0;
+  PackedActivations packed;
   std::int64_t lora_items = 0;
   std::int64_t output_rows = 0;
   Scratch<float> z;
@@ -195,13 +114,10 @@ struct LinearEngine::State {
 void LinearEngine::State::plan(Activation x, std::span<const Projection> projections) {
   steps.clear();
   loras.clear();
-  layout_count = 0;
+  packed.start(x);
   lora_items = 0;
   output_rows = 0;
-  tiled = tiles != nullptr && x.rows >= kMinTileX;
-  x_packs = tiled ? (x.rows + kTileX - 1) / kTileX : x.rows;
   std::size_t z_size = 0;
-  std::array<bool, kLayouts> used = {};
   for (const Projection& projection : projections) {
     const WeightView& weight = projection.weight->view();
     assert(weight.cols == x.cols);
@@ -216,19 +132,7 @@ void LinearEngine::State::plan(Activation x, std::span<const Projection> project
       z_size += static_cast<std::size_t>(rows.row_count * lora.rank);
       lora_items += lora.rank;
     }
-    if (weight.format.kind != WeightFormat::Kind::kAffine) continue;
-    const PackLayout layout = layout_of(weight.format);
-    const int index = tiled ? group_size_index(layout.group_size) : layout_index(layout);
-    if (used[index]) continue;
-    used[index] = true;
-    layouts[layout_count++] = index;
-    if (tiled) {
-      tiled_x[index].group_size = layout.group_size;
-      tiled_x[index].reserve(x_packs, x.cols);
-    } else {
-      packed[index].layout = layout;
-      packed[index].reserve(x.rows, x.cols);
-    }
+    if (weight.format.kind == WeightFormat::Kind::kAffine) packed.need(weight.format);
   }
   z.reserve(z_size);
 }
@@ -236,10 +140,10 @@ void LinearEngine::State::plan(Activation x, std::span<const Projection> project
 // Packs x for every layout in use and computes A x of every LoRA: one parallel section, since the
 // products wait for both.
 void LinearEngine::State::prepare(Activation x) {
-  const std::int64_t pack_items = layout_count * x_packs;
+  const std::int64_t pack_items = packed.items();
   const auto run = [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t item = begin; item < end; ++item) {
-      item < pack_items ? pack_item(x, item) : lora_item(x, item - pack_items);
+      item < pack_items ? packed.pack(item) : lora_item(x, item - pack_items);
     }
   };
   const std::int64_t items = pack_items + lora_items;
@@ -248,34 +152,6 @@ void LinearEngine::State::prepare(Activation x) {
   } else {
     pool.parallel_for(items, 1, run);
   }
-}
-
-void LinearEngine::State::pack_item(Activation x, std::int64_t item) {
-  const int layout = layouts[item / x_packs];
-  if (tiled) {
-    TiledX& to = tiled_x[layout];
-    const std::int64_t tile = item % x_packs;
-    const std::int64_t first = tile * kTileX;
-    tiles->pack({.x = x.data + first * x.cols,
-                 .x_stride = x.cols,
-                 .rows = std::min<std::int64_t>(x.rows - first, kTileX),
-                 .cols = x.cols,
-                 .group_size = to.group_size,
-                 .q = to.q.data() + tile * to.tile_bytes,
-                 .scale = to.scale.data() + tile * to.groups * kTileX,
-                 .sum = to.sum.data() + tile * to.groups * kTileX});
-    return;
-  }
-  PackedX& to = packed[layout];
-  const std::int64_t row = item % x_packs;
-  PackArgs args;
-  args.x = x.data + row * x.cols;
-  args.cols = x.cols;
-  args.layout = to.layout;
-  args.q = to.q.data() + row * to.padded_groups * to.layout.group_size;
-  args.scale = to.scale.data() + row * to.padded_groups;
-  args.sum = to.sum.data() + row * to.padded_groups;
-  kernels->pack(args);
 }
 
 // One row of one A, times the rows of x that the LoRA covers.
@@ -342,25 +218,13 @@ void LinearEngine::State::product(const WeightView& weight, Activation x, std::i
   args.bits = format.bits;
   args.group_size = format.group_size;
   args.scale_type = element_type(format.dtype);
-  args.x_rows = x.rows;
   args.out = out.data + begin;
   args.out_stride = out.cols;
-  if (tiled) {
-    const TiledX& from = tiled_x[group_size_index(format.group_size)];
-    args.q_tiles = from.q.data();
-    args.x_scale = from.scale.data();
-    args.x_sum = from.sum.data();
-    args.scratch = scratch[thread].reserve(tiles->scratch(args));
-    tiles->quant(args);
-    return;
-  }
-  const PackedX& from = packed[layout_index(layout_of(format))];
-  args.q = from.q.data();
-  args.x_scale = from.scale.data();
-  args.x_sum = from.sum.data();
-  args.padded_groups = from.padded_groups;
-  args.scratch = scratch[thread].reserve(kernels->quant_scratch(args));
-  kernels->quant(args);
+  packed.describe(format, args);
+  const bool tiled = packed.tiled();
+  args.scratch = scratch[static_cast<std::size_t>(thread)].reserve(
+      tiled ? tiles->scratch(args) : kernels->quant_scratch(args));
+  tiled ? tiles->quant(args) : kernels->quant(args);
 }
 
 // Adds bias and LoRA to output rows [begin, end), at most kRowBlock. With y the product alone:
@@ -402,14 +266,15 @@ void LinearEngine::State::finish_rows(const ProjectionStep& step, Activation x, 
   }
 }
 
-LinearEngine::LinearEngine(CpuIsa isa, ThreadPool& pool) {
+LinearEngine::LinearEngine(CpuIsa isa, ThreadPool& pool, ActivationFormat format) {
   if (kernels_of(isa) == nullptr) std::abort();  // not in this build: ask available_isas()
-  state_ = std::make_unique<State>(isa, pool);
+  state_ = std::make_unique<State>(isa, format, pool);
 }
 
 LinearEngine::~LinearEngine() = default;
 
 Result<void> LinearEngine::supports(const WeightFormat& format) const {
+  constexpr std::array kGroupSizes = {32, 64, 128};
   constexpr std::array kBits = {2, 3, 4, 5, 6, 8};
   const bool known =
       is_float(format.dtype) && (format.kind == WeightFormat::Kind::kDense ||

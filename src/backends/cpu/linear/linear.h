@@ -11,14 +11,14 @@
 
 namespace bobby::cpu {
 
-/// Backend::linear() on the CPU: quantised products with q15 activations, dense products in fp32,
-/// bias and LoRA. Weights are read where they lie, at any alignment. The result has the same bits
-/// for a row alone or in company, on any number of threads and on every instruction set; the order
-/// of the sums is stated in kernels.h.
+/// Backend::linear() on the CPU: quantised products with q15 or int8 activations, dense products in
+/// fp32, bias and LoRA. Weights are read where they lie, at any alignment. The result has the same
+/// bits for a row alone or in company, on any number of threads and on every instruction set; the
+/// order of the sums is stated in kernels.h.
 class LinearEngine {
  public:
   /// `isa` must be one of available_isas(); `pool` must outlive the engine.
-  LinearEngine(CpuIsa isa, ThreadPool& pool);
+  LinearEngine(CpuIsa isa, ThreadPool& pool, ActivationFormat format = ActivationFormat::kQ15);
   ~LinearEngine();
   LinearEngine(const LinearEngine&) = delete;
   LinearEngine& operator=(const LinearEngine&) = delete;

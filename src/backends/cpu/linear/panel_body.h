@@ -16,33 +16,57 @@ constexpr int kMinPanelX = 3;  // rows of x from which a panel is faster than ro
 // What the rows of x that all panels of a call are multiplied with may take of the second cache.
 constexpr std::int64_t kPanelXBytes = std::int64_t{512} << 10;
 
-// Scratch of one panel: doublewords [columns of a row in words / 2][16], then scales and biases
-// [groups][16] as fp32.
-template <class C>
-struct PanelSizes {
-  explicit PanelSizes(std::int64_t groups)
-      : blocks((groups * C::kLanes + 15) / 16),
-        padded_groups((groups + kChunkGroups - 1) / kChunkGroups * kChunkGroups) {}
-  std::size_t bytes() const { return blocks * 1024 + 2 * padded_groups * kPanelRows * 4; }
-  std::int64_t blocks;
-  std::int64_t padded_groups;
+// How the fields of a doubleword meet x: as two words of 16 bits or as four bytes. Fields of Words
+// that a format is cut into stand in x one after the other, a block of 64 bytes of words each.
+struct ShortWords {
+  using X = std::int16_t;
+  static constexpr int kPerLane = 2;
+  template <int kBits>
+  static constexpr int kFields = 16 / kBits;
+  template <int kBits, int kIndex>
+  static V::Words field(V::Words words) {
+    return V::template field<kBits, kIndex>(words);
+  }
+  static V::I32 dot(V::I32 acc, V::Words words, const X* x) { return V::dot_pair(acc, words, x); }
 };
+#ifdef BOBBY_BYTE_PANELS
+struct ByteWords {
+  using X = std::int8_t;
+  static constexpr int kPerLane = 4;
+  template <int kBits>
+  static constexpr int kFields = 8 / kBits;
+  template <int kBits, int kIndex>
+  static V::Words field(V::Words words) {
+    return V::template byte_field<kBits, kIndex>(words);
+  }
+  static V::I32 dot(V::I32 acc, V::Words words, const X* x) { return V::dot_quad(acc, words, x); }
+};
+#endif
 
-template <class C>
+// Sixteen rows of the weight in scratch: doublewords [of a row's words][16], then scales and biases
+// [groups][16] as fp32.
 struct Panel {
-  Panel(void* scratch, std::int64_t groups)
-      : sizes(groups),
-        words(static_cast<std::uint32_t*>(scratch)),
-        scales(reinterpret_cast<float*>(words + sizes.blocks * 256)),
-        biases(scales + sizes.padded_groups * kPanelRows) {}
-  PanelSizes<C> sizes;
+  Panel(void* scratch, std::int64_t groups, int lanes_of_group)
+      : lanes(lanes_of_group), words(static_cast<std::uint32_t*>(scratch)) {
+    scales = reinterpret_cast<float*>(words + (groups * lanes + 15) / 16 * 256);
+    biases = scales + padded(groups) * kPanelRows;
+  }
+  static std::int64_t padded(std::int64_t groups) {
+    return (groups + kChunkGroups - 1) / kChunkGroups * kChunkGroups;
+  }
+  static std::size_t bytes(std::int64_t groups, int lanes_of_group) {
+    return (groups * lanes_of_group + 15) / 16 * 1024 + 2 * padded(groups) * kPanelRows * 4;
+  }
+  int lanes;  // doublewords of a group
   std::uint32_t* words;
   float* scales;
   float* biases;
+  int rows = 0;  // of the weight; those up to sixteen are zero
 };
 
 template <int kBits, int kGroup>
-inline void transpose_words(const QuantArgs& a, const unsigned char* weight, std::uint32_t* out) {
+inline void transpose_words(const QuantArgs& a, const unsigned char* weight, int valid,
+                            std::uint32_t* out) {
   using C = Chunk<kBits, kGroup>;
   const std::int64_t row_bytes = a.groups * kGroup * kBits / 8;
   const std::int64_t whole = row_bytes / C::kBlockBytes;
@@ -50,34 +74,34 @@ inline void transpose_words(const QuantArgs& a, const unsigned char* weight, std
   for (std::int64_t block = 0; block < whole; ++block) {
     BOBBY_UNROLL(16)
     for (int r = 0; r < kPanelRows; ++r) {
-      rows[r] = load_block<kBits>(weight + r * a.weight_stride + block * C::kBlockBytes);
+      const unsigned char* bytes = weight + r * a.weight_stride + block * C::kBlockBytes;
+      rows[r] = r < valid ? load_block<kBits>(bytes) : V::zero_i();
     }
     V::transpose(rows, out + block * 256);
   }
   if (const std::int64_t left = row_bytes - whole * C::kBlockBytes; left > 0) {
     for (int r = 0; r < kPanelRows; ++r) {
-      alignas(64) unsigned char bytes[64] = {};
-      __builtin_memcpy(bytes, weight + r * a.weight_stride + whole * C::kBlockBytes, left);
-      rows[r] = load_block<kBits>(bytes);
+      const unsigned char* bytes = weight + r * a.weight_stride + whole * C::kBlockBytes;
+      rows[r] = r < valid ? load_part<kBits>(bytes, static_cast<int>(left)) : V::zero_i();
     }
     V::transpose(rows, out + whole * 256);
   }
 }
 
-inline void transpose_scales(const QuantArgs& a, const unsigned char* from, float* out) {
+inline void transpose_scales(const QuantArgs& a, const unsigned char* from, int valid, float* out) {
   const std::size_t size = a.scale_type == kF32 ? 4 : 2;
   V::Words rows[kPanelRows];
   for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
     const std::int64_t left = a.groups - g;
     for (int r = 0; r < kPanelRows; ++r) {
       const unsigned char* bytes = from + r * a.scale_stride + g * size;
-      alignas(64) unsigned char copy[kChunkGroups * 4];
-      if (left < kChunkGroups) {  // nothing past the row is read
-        __builtin_memset(copy, 0, sizeof copy);
-        __builtin_memcpy(copy, bytes, left * size);
-        bytes = copy;
+      if (r >= valid) {
+        rows[r] = V::zero_i();
+      } else if (left < kChunkGroups) {
+        rows[r] = V::bits(load_scales_part(bytes, a.scale_type, static_cast<int>(left)));
+      } else {
+        rows[r] = V::bits(load_scales(bytes, a.scale_type));
       }
-      rows[r] = V::bits(load_scales(bytes, a.scale_type));
     }
     V::transpose(rows, reinterpret_cast<std::uint32_t*>(out + g * kPanelRows));
   }
@@ -86,27 +110,29 @@ inline void transpose_scales(const QuantArgs& a, const unsigned char* from, floa
 // Adds fields kIndex, kIndex + 1, ... of one doubleword of each lane. x: the first row's values of
 // the first field; the rows are q_stride apart and read through every third one's address, which
 // with one stride is all that an instruction needs.
-template <class C, int kX, int kIndex = 0>
-inline void dot_fields(V::I32* acc, V::Words words, const std::int16_t* const* x,
+template <class W, int kBits, int kX, int kIndex = 0>
+inline void dot_fields(V::I32* acc, V::Words words, const typename W::X* const* x,
                        std::int64_t q_stride) {
-  const V::Words field = V::template field<C::kFieldBits, kIndex>(words);
+  constexpr int kFieldWords = 16 * W::kPerLane;
+  const V::Words field = W::template field<kBits, kIndex>(words);
   BOBBY_UNROLL(12)
   for (int m = 0; m < kX; ++m) {
-    acc[m] = V::dot_pair(acc[m], field, x[m / 3] + m % 3 * q_stride + kIndex * kWords);
+    acc[m] = W::dot(acc[m], field, x[m / 3] + m % 3 * q_stride + kIndex * kFieldWords);
   }
-  if constexpr (kIndex + 1 < C::kFields) {
-    dot_fields<C, kX, kIndex + 1>(acc, words, x, q_stride);
+  if constexpr (kIndex + 1 < W::template kFields<kBits>) {
+    dot_fields<W, kBits, kX, kIndex + 1>(acc, words, x, q_stride);
   }
 }
 
 // One panel times rows [x_row, x_row + kX) of x. `next`: the panel to prefetch meanwhile, or null.
 // kField is the width of a field in the panel: 16 for every width that is spread.
-template <int kField, int kGroup, int kX>
-void panel_tile(const QuantArgs& a, const Panel<Chunk<kField, kGroup>>& panel, std::int64_t row,
-                std::int64_t x_row, const unsigned char* next) {
-  using C = Chunk<kField, kGroup>;
-  const std::int64_t q_stride = a.padded_groups * kGroup;
-  const std::int16_t* q = a.q + x_row * q_stride;
+template <class W, int kField, int kX>
+void panel_tile(const QuantArgs& a, const Panel& panel, std::int64_t row, std::int64_t x_row,
+                const unsigned char* next) {
+  using X = typename W::X;
+  constexpr int kBlockColumns = 16 * W::kPerLane * W::template kFields<kField>;
+  const std::int64_t q_stride = a.padded_groups * a.group_size;
+  const X* q = static_cast<const X*>(a.q) + x_row * q_stride;
   const float* x_scale = a.x_scale + x_row * a.padded_groups;
   const float* x_sum = a.x_sum + x_row * a.padded_groups;
 
@@ -117,20 +143,20 @@ void panel_tile(const QuantArgs& a, const Panel<Chunk<kField, kGroup>>& panel, s
     V::I32 acc[kX];
     BOBBY_UNROLL(12)
     for (int m = 0; m < kX; ++m) acc[m] = V::zero_i();
-    const std::int64_t lane = g * C::kLanes;
-    const std::int16_t* first = q + lane / 16 * C::kBlockColumns + lane % 16 * 2;
-    const std::int16_t* x[(kX + 2) / 3];
+    const std::int64_t lane = g * panel.lanes;
+    const X* first = q + lane / 16 * kBlockColumns + lane % 16 * W::kPerLane;
+    const X* x[(kX + 2) / 3];
     for (int i = 0; i < (kX + 2) / 3; ++i) x[i] = first + 3 * i * q_stride;
-    for (int d = 0; d < C::kLanes; ++d) {
-      dot_fields<C, kX>(acc, V::load_panel(words), x, q_stride);
+    for (int d = 0; d < panel.lanes; ++d) {
+      dot_fields<W, kField, kX>(acc, V::load_panel(words), x, q_stride);
       words += kPanelRows;
       // After the sixteenth doubleword of a block comes the next block of x.
-      const int step = (lane + d) % 16 == 15 ? C::kBlockColumns - 30 : 2;
+      const int step = (lane + d) % 16 == 15 ? kBlockColumns - 15 * W::kPerLane : W::kPerLane;
       for (int i = 0; i < (kX + 2) / 3; ++i) x[i] += step;
     }
     if (next != nullptr) {
       // A group's share of the next panel, whose rows lie one after the other.
-      const std::int64_t share = kPanelRows * kGroup * a.bits / 8;
+      const std::int64_t share = kPanelRows * a.group_size * a.bits / 8;
       for (std::int64_t byte = 0; byte < share; byte += 64) V::prefetch(next + g * share + byte);
     }
     const V::F32 scale = V::load_f(panel.scales + g * kPanelRows);
@@ -153,36 +179,44 @@ void panel_tile(const QuantArgs& a, const Panel<Chunk<kField, kGroup>>& panel, s
     }
   }
   for (int m = 0; m < kX; ++m) {
-    V::store_f(a.out + (x_row + m) * a.out_stride + row, V::load_f(sums[0][m]));
-  }
-}
-
-template <int kField, int kGroup, int kX = V::kPanelTile>
-inline void panel_tile_of(int x_rows, const QuantArgs& a, const Panel<Chunk<kField, kGroup>>& panel,
-                          std::int64_t row, std::int64_t x_row, const unsigned char* next) {
-  if constexpr (kX > 2) {
-    if (x_rows <= kX - 2) {
-      return panel_tile_of<kField, kGroup, kX - 2>(x_rows, a, panel, row, x_row, next);
+    float* out = a.out + (x_row + m) * a.out_stride + row;
+    if (panel.rows == kPanelRows) {
+      V::store_f(out, V::load_f(sums[0][m]));
+    } else {
+      for (int r = 0; r < panel.rows; ++r) out[r] = sums[0][m][r];
     }
   }
-  panel_tile<kField, kGroup, kX>(a, panel, row, x_row, next);
 }
 
-// All whole panels of a.rows times all rows of x, at least kMinPanelX.
-template <int kBits, int kGroup>
+template <class W, int kField, int kX = V::kPanelTile>
+inline void panel_tile_of(int x_rows, const QuantArgs& a, const Panel& panel, std::int64_t row,
+                          std::int64_t x_row, const unsigned char* next) {
+  if constexpr (kX > 2) {
+    if (x_rows <= kX - 2) {
+      return panel_tile_of<W, kField, kX - 2>(x_rows, a, panel, row, x_row, next);
+    }
+  }
+  panel_tile<W, kField, kX>(a, panel, row, x_row, next);
+}
+
+// All rows of the weight times all rows of x, at least kMinPanelX.
+template <int kBits, int kGroup, class W>
 void panel_products(const QuantArgs& a) {
-  constexpr int kField = Chunk<kBits, kGroup>::kFieldBits;
-  const Panel<Chunk<kField, kGroup>> panel(a.scratch, a.groups);
-  const std::int64_t x_bytes = a.padded_groups * kGroup * 2;
+  using C = Chunk<kBits, kGroup>;
+  constexpr int kField = C::kFieldBits;
+  Panel panel(a.scratch, a.groups, C::kLanes);
+  const std::int64_t x_bytes =
+      a.padded_groups * kGroup * static_cast<std::int64_t>(sizeof(typename W::X));
   std::int64_t x_block = kPanelXBytes / x_bytes / V::kPanelTile * V::kPanelTile;
   if (x_block < 2 * V::kPanelTile) x_block = 2 * V::kPanelTile;
   for (std::int64_t x_begin = 0; x_begin < a.x_rows; x_begin += x_block) {
     const std::int64_t x_end = x_begin + x_block < a.x_rows ? x_begin + x_block : a.x_rows;
-    for (std::int64_t row = 0; row + kPanelRows <= a.rows; row += kPanelRows) {
+    for (std::int64_t row = 0; row < a.rows; row += kPanelRows) {
+      panel.rows = static_cast<int>(a.rows - row < kPanelRows ? a.rows - row : kPanelRows);
       const unsigned char* weight = a.weight + row * a.weight_stride;
-      transpose_words<kBits, kGroup>(a, weight, panel.words);
-      transpose_scales(a, a.scales + row * a.scale_stride, panel.scales);
-      transpose_scales(a, a.biases + row * a.scale_stride, panel.biases);
+      transpose_words<kBits, kGroup>(a, weight, panel.rows, panel.words);
+      transpose_scales(a, a.scales + row * a.scale_stride, panel.rows, panel.scales);
+      transpose_scales(a, a.biases + row * a.scale_stride, panel.rows, panel.biases);
       // Weights lie in order: past the last panel of this call begins the next call's first.
       const unsigned char* next = weight + kPanelRows * a.weight_stride;
       bool first = true;
@@ -195,8 +229,7 @@ void panel_products(const QuantArgs& a) {
         std::int64_t size = (left + tiles - 1) / tiles;
         size += size % 2;
         if (size > left) m > 0 ? --m : size -= 2;
-        panel_tile_of<kField, kGroup>(static_cast<int>(size), a, panel, row, m,
-                                      first ? next : nullptr);
+        panel_tile_of<W, kField>(static_cast<int>(size), a, panel, row, m, first ? next : nullptr);
         first = false;
         m += size;
       }

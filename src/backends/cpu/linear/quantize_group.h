@@ -1,7 +1,7 @@
 #pragma once
 
-// q15 of one group, as kernels.h says. In an unnamed namespace and of builtins alone, for the
-// reason given in kernel_body.h.
+// Activations of one group as integers up to `level`, as kernels.h says. In an unnamed namespace
+// and of builtins alone, for the reason given in kernel_body.h.
 
 #include <cstdint>
 
@@ -13,7 +13,7 @@ struct GroupQuantizer {
   float inverse;
 };
 
-inline GroupQuantizer group_quantizer(const float* x, int count) {
+inline GroupQuantizer group_quantizer(const float* x, int count, float level) {
   std::int32_t largest = 0;  // bits of |x| order like |x|, with infinity and NaN above all numbers
   for (int i = 0; i < count; ++i) {
     std::int32_t bits;
@@ -25,7 +25,7 @@ inline GroupQuantizer group_quantizer(const float* x, int count) {
   float max;
   __builtin_memcpy(&max, &largest, sizeof max);
   if (max < 0x1p-100f) max = 0x1p-100f;
-  return {max / 16383.0f, 16383.0f / max};
+  return {max / level, level / max};
 }
 
 // Quantises one group into q, in column order; returns the sum of the integers.
