@@ -39,7 +39,10 @@ Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
     case DeviceName::Kind::kReference: return make_reference_backend();
     case DeviceName::Kind::kCpu: {
       CpuOptions options{.threads = static_cast<int>(settings.integer(Opt::kThreads)),
-                         .isa = std::nullopt};
+                         .isa = std::nullopt,
+                         .activations = settings.text(Opt::kActivations) == "int8"
+                                            ? ActivationFormat::kInt8
+                                            : ActivationFormat::kQ15};
       if (settings.given(Opt::kIsa)) options.isa = parse_isa(settings.text(Opt::kIsa));
       return make_cpu_backend(options);
     }

@@ -19,8 +19,8 @@ struct DeviceName {
 /// kUsage names the nearest known device.
 Result<DeviceName> parse_device(std::string_view text);
 
-/// The backend that --device, --threads and --isa ask for. kUnsupported says how to get a device
-/// that this build does not have. The only place that names concrete backends.
+/// The backend that --device, --threads, --isa and --activations ask for. kUnsupported says how to
+/// get a device that this build does not have. The only place that names concrete backends.
 Result<std::unique_ptr<Backend>> make_backend(const Settings& settings);
 
 }  // namespace bobby

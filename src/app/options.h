@@ -19,6 +19,7 @@ enum class Opt : std::uint8_t {
   kDevice,
   kThreads,
   kIsa,
+  kActivations,
   kConfig,
   kOffline,
   kJson,

@@ -13,7 +13,7 @@ constexpr const Command* kCommands[] = {
 };
 
 constexpr Opt kCommon[] = {
-    Opt::kModel,   Opt::kAdapter, Opt::kDevice, Opt::kThreads, Opt::kIsa,
+    Opt::kModel,   Opt::kAdapter, Opt::kDevice, Opt::kThreads, Opt::kIsa,   Opt::kActivations,
     Opt::kOffline, Opt::kConfig,  Opt::kJson,   Opt::kVerbose, Opt::kQuiet,
 };
 
