@@ -60,7 +60,9 @@ TEST_P(DemoGreedy, SixtyFourTokensAreTransformersOwn) {
   });
   const auto loaded = generator.prewarm();
   ASSERT_TRUE(loaded) << loaded.error().to_string();
-  for (const Case& golden : cases()) {
+  std::vector<Case> all = cases();
+  if (GetParam() == CpuIsa::kPortable) all.resize(1);  // a minute for all of them
+  for (const Case& golden : all) {
     SCOPED_TRACE(golden.text);
     EXPECT_EQ((*loaded)->tokenizer->encode(golden.text), golden.prompt_ids);
     GenerationRequest request;
