@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "backends/kv_format.h"
 #include "base/result.h"
 #include "tensor/weight_view.h"
 
@@ -100,9 +101,6 @@ struct Projection {
   Activation out;  ///< [rows of x, out_features]
 };
 
-/// How keys and values are kept.
-enum class KvFormat : std::uint8_t { kF32, kF16 };
-
 /// A pool of KV blocks. Block i of layer l holds `block_tokens` consecutive positions of one
 /// sequence (or of the prefix that several share), for all heads: keys and values each
 /// [num_key_value_heads, block_tokens, head_dim].
@@ -114,10 +112,28 @@ struct KvShape {
   std::int64_t blocks = 0;
   KvFormat format = KvFormat::kF16;
 
+  /// Bytes of one head's keys (or values) in one block. For kInt8 the scales are the end of it.
+  std::size_t head_block_bytes() const {
+    const auto tokens = static_cast<std::size_t>(block_tokens);
+    const std::size_t numbers = tokens * static_cast<std::size_t>(head_dim);
+    switch (format) {
+      case KvFormat::kF32: return numbers * 4;
+      case KvFormat::kF16: return numbers * 2;
+      case KvFormat::kInt8: return (numbers + 3) / 4 * 4 + tokens * 4;
+    }
+    return 0;
+  }
   /// Bytes of one block over all layers, keys and values.
   std::size_t block_bytes() const {
-    return static_cast<std::size_t>(layers * 2 * num_key_value_heads * block_tokens * head_dim) *
-           (format == KvFormat::kF32 ? 4 : 2);
+    return static_cast<std::size_t>(layers * 2 * num_key_value_heads) * head_block_bytes();
+  }
+  /// At least the pool's bytes, in floating point: no shape, however large, wraps round.
+  double bytes_at_most() const {
+    const double vectors = 2.0 * static_cast<double>(layers) *
+                           static_cast<double>(num_key_value_heads) *
+                           static_cast<double>(block_tokens) * static_cast<double>(blocks);
+    const double number = format == KvFormat::kF32 ? 4.0 : format == KvFormat::kF16 ? 2.0 : 1.0;
+    return vectors * (number * static_cast<double>(head_dim) + 7.0);
   }
 };
 
@@ -127,6 +143,8 @@ class KvStorage {
   explicit KvStorage(KvShape shape) : shape_(shape) {}
   virtual ~KvStorage() = default;
   const KvShape& shape() const { return shape_; }
+  /// Numbers stored so far that kF16 could not hold.
+  virtual std::uint64_t saturated() const = 0;
 
  private:
   KvShape shape_;
@@ -197,6 +215,8 @@ class Backend {
   virtual void linear(Activation x, std::span<const Projection> projections) = 0;
   virtual void rope_and_store(const RopeStore& args) = 0;
   virtual void attention(const Attention& args) = 0;
+  /// Block `to` becomes what block `from` is, in every layer.
+  virtual void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) = 0;
   /// out = silu(gate) * up, elementwise. `out` may be `gate`.
   virtual void swiglu(Activation gate, Activation up, Activation out) = 0;
   /// x += y, elementwise.

@@ -25,8 +25,7 @@ using cpu::vector_of;
 
 constexpr int kMaxThreads = 1024;
 
-// Elements that make a piece of work worth handing to another thread (a few
-// microseconds).
+// Elements that make a piece of work worth handing to another thread (a few microseconds).
 constexpr std::int64_t kElements = 8192;
 
 class CpuBackend : public Backend {
@@ -71,6 +70,12 @@ class CpuBackend : public Backend {
   }
   void rope_and_store(const RopeStore& args) override { rope_.rope_and_store(args); }
   void attention(const Attention& args) override { attention_.attention(args); }
+  void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
+    auto& paged = static_cast<cpu::PagedKv&>(kv);
+    pool_.parallel_for(paged.shape().layers, 1, [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t layer = begin; layer < end; ++layer) paged.copy_block(layer, from, to);
+    });
+  }
 
   void rms_norm(Activation x, const Weight& weight, float eps, Activation out) override {
     assert(x.rows == out.rows && x.cols == out.cols && weight.cols() == x.cols);

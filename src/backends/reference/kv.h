@@ -8,7 +8,8 @@
 
 namespace bobby::reference {
 
-/// KV blocks in host memory: [layers, blocks, key or value, heads, block_tokens, head_dim].
+/// KV blocks in host memory: [layers, blocks, key or value, heads], each of
+/// KvShape::head_block_bytes() as KvFormat says.
 class HostKv : public KvStorage {
  public:
   enum Part { kKeys, kValues };
@@ -17,8 +18,11 @@ class HostKv : public KvStorage {
   HostKv(const KvShape& shape, std::unique_ptr<Buffer> memory)
       : KvStorage(shape), memory_(std::move(memory)) {}
 
-  /// Writes head_dim numbers for one position. kF16 rounds to nearest even and saturates at
-  /// +-65504 (NaN stays NaN).
+  std::uint64_t saturated() const override { return saturated_; }
+  /// Block `to` becomes what block `from` is, in every layer.
+  void copy_block(std::int32_t from, std::int32_t to);
+
+  /// Writes head_dim numbers for one position.
   void store(std::int64_t layer, Part part, std::int64_t head, std::int32_t block,
              std::int64_t slot, const float* values);
   /// Reads them back: out[head_dim].
@@ -26,10 +30,14 @@ class HostKv : public KvStorage {
             float* out) const;
 
  private:
-  std::size_t offset(std::int64_t layer, Part part, std::int64_t head, std::int32_t block,
-                     std::int64_t slot) const;
+  /// The head's part of a block.
+  std::byte* head_block(std::int64_t layer, Part part, std::int64_t head, std::int32_t block) const;
+  void store_half(const float* values, std::byte* to);
+  void store_int8(const float* values, std::byte* to, float* scale) const;
+  float* scale_of(std::byte* head_block, std::int64_t slot) const;
 
   std::unique_ptr<Buffer> memory_;
+  std::uint64_t saturated_ = 0;
 };
 
 }  // namespace bobby::reference

@@ -63,20 +63,16 @@ class ReferenceBackend : public Backend {
   }
 
   Result<std::unique_ptr<KvStorage>> allocate_kv(const KvShape& shape) override {
-    // Sizes are multiplied in floating point first: no shape, however large, wraps round.
-    double bytes = shape.format == KvFormat::kF32 ? 8.0 : 4.0;
-    for (const std::int64_t extent : {shape.layers, shape.num_key_value_heads, shape.head_dim,
-                                      shape.block_tokens, shape.blocks}) {
-      assert(extent > 0);
-      bytes *= static_cast<double>(extent);
-    }
-    const bool possible = bytes < 0x1p62;
+    assert(shape.layers > 0 && shape.num_key_value_heads > 0 && shape.head_dim > 0);
+    assert(shape.block_tokens > 0 && shape.blocks > 0);
+    const bool possible = shape.bytes_at_most() < 0x1p62;
     auto memory = possible ? allocate(static_cast<std::size_t>(shape.blocks) * shape.block_bytes())
                            : fail({});
     if (!memory)
       return fail({.code = ErrorCode::kLimit,
                    .where = "KV cache",
-                   .problem = fmt::format("the system has no {:.0f} bytes of memory left", bytes),
+                   .problem = fmt::format("the system has no {:.0f} bytes of memory left",
+                                          shape.bytes_at_most()),
                    .hint = "ask for a shorter context or fewer sequences"});
     return std::make_unique<reference::HostKv>(shape, *std::move(memory));
   }
@@ -93,6 +89,9 @@ class ReferenceBackend : public Backend {
   }
   void rope_and_store(const RopeStore& args) override { reference::rope_and_store(args); }
   void attention(const Attention& args) override { reference::attention(args); }
+  void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
+    static_cast<reference::HostKv&>(kv).copy_block(from, to);
+  }
 
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);

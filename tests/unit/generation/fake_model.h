@@ -30,6 +30,7 @@ class FakeKv final : public KvStorage {
     return tokens.at(
         static_cast<std::size_t>(block * shape().block_tokens + position % shape().block_tokens));
   }
+  std::uint64_t saturated() const override { return 3; }
   std::vector<std::int32_t> tokens;
 };
 
@@ -52,6 +53,11 @@ class FakeBackend final : public Backend {
   void linear(Activation, std::span<const Projection>) override {}
   void rope_and_store(const RopeStore&) override {}
   void attention(const Attention&) override {}
+  void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
+    auto& tokens = static_cast<FakeKv&>(kv).tokens;
+    const std::int64_t count = kv.shape().block_tokens;
+    std::copy_n(tokens.begin() + from * count, count, tokens.begin() + to * count);
+  }
   void swiglu(Activation, Activation, Activation) override {}
   void add(Activation, Activation) override {}
   void select_rows(Activation, std::span<const std::int32_t>, Activation) override {}

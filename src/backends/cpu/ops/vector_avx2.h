@@ -10,6 +10,7 @@ namespace bobby::cpu {
 struct VectorAvx2 {
   using Reg = __m256;
   static constexpr int kLanes = 8;
+  static constexpr int kQueries = 2;
 
   static Reg set1(float x) { return _mm256_set1_ps(x); }
   static Reg load(const float* from) { return _mm256_loadu_ps(from); }
@@ -40,6 +41,20 @@ struct VectorAvx2 {
     for (std::int64_t i = 0; i < lanes; ++i) to[i] = padded[i];
   }
 
+  static Reg load_int8_n(const std::int8_t* from, std::int64_t lanes) {
+    if (lanes == kLanes)
+      return _mm256_cvtepi32_ps(
+          _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(from))));
+    alignas(16) std::int8_t padded[16] = {};
+    for (std::int64_t i = 0; i < lanes; ++i) padded[i] = from[i];
+    return load_int8_n(padded, kLanes);
+  }
+  static void store_int8_n(std::int8_t* to, Reg v, std::int64_t lanes) {
+    alignas(32) std::int32_t whole[kLanes];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(whole), _mm256_cvtps_epi32(v));
+    for (std::int64_t i = 0; i < lanes; ++i) to[i] = static_cast<std::int8_t>(whole[i]);
+  }
+
   static Reg add(Reg a, Reg b) { return _mm256_add_ps(a, b); }
   static Reg sub(Reg a, Reg b) { return _mm256_sub_ps(a, b); }
   static Reg mul(Reg a, Reg b) { return _mm256_mul_ps(a, b); }
@@ -53,6 +68,18 @@ struct VectorAvx2 {
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     x = _mm_add_ss(x, _mm_shuffle_ps(x, x, 1));
     return _mm_cvtss_f32(x);
+  }
+  static void sum4(const Reg (&v)[4], float* out) {
+    const Reg ab = _mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));
+    const Reg cd = _mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
+    const Reg sums = _mm256_add_ps(_mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(1, 0, 1, 0)),
+                                   _mm256_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 2, 3, 2)));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1)));
+  }
+  static std::int64_t count_beyond(Reg v, float limit) {
+    const Reg magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+    return __builtin_popcount(static_cast<unsigned>(
+        _mm256_movemask_ps(_mm256_cmp_ps(magnitude, _mm256_set1_ps(limit), _CMP_GT_OQ))));
   }
   static float largest(Reg v) {
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

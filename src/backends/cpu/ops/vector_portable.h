@@ -15,6 +15,7 @@ struct VectorPortable {
   typedef float Reg __attribute__((vector_size(16)));
   typedef std::int32_t Ints __attribute__((vector_size(16)));
   static constexpr int kLanes = 4;
+  static constexpr int kQueries = 2;  // that attention takes at once: as the registers allow
 
   static Reg set1(float x) { return Reg{x, x, x, x}; }
   static Reg load(const float* from) {
@@ -58,6 +59,18 @@ struct VectorPortable {
       if (i < lanes) to[i] = float_to_f16(v[i]);
   }
 
+  static Reg load_int8_n(const std::int8_t* from, std::int64_t lanes) {
+    Ints whole = {0, 0, 0, 0};
+    for (int i = 0; i < kLanes; ++i)
+      if (i < lanes) whole[i] = from[i];
+    return __builtin_convertvector(whole, Reg);
+  }
+  /// Whole numbers in -127 .. 127.
+  static void store_int8_n(std::int8_t* to, Reg v, std::int64_t lanes) {
+    for (int i = 0; i < kLanes; ++i)
+      if (i < lanes) to[i] = static_cast<std::int8_t>(v[i]);
+  }
+
   static Reg add(Reg a, Reg b) { return a + b; }
   static Reg sub(Reg a, Reg b) { return a - b; }
   static Reg mul(Reg a, Reg b) { return a * b; }
@@ -67,6 +80,20 @@ struct VectorPortable {
   static Reg min(Reg a, Reg b) { return a < b ? a : b; }
 
   static float sum(Reg v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+  /// out[i] = the sum of v[i]'s lanes, each in the same order.
+  static void sum4(const Reg (&v)[4], float* out) {
+    const Reg ab = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5) +
+                   __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+    const Reg cd = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5) +
+                   __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+    store(out, __builtin_shufflevector(ab, cd, 0, 1, 4, 5) +
+                   __builtin_shufflevector(ab, cd, 2, 3, 6, 7));
+  }
+  /// How many are beyond +-limit.
+  static std::int64_t count_beyond(Reg v, float limit) {
+    const Ints beyond = (v > set1(limit)) | (v < set1(-limit));
+    return -static_cast<std::int64_t>(beyond[0] + beyond[1] + beyond[2] + beyond[3]);
+  }
   static float largest(Reg v) {
     const float even = v[0] > v[2] ? v[0] : v[2];
     const float odd = v[1] > v[3] ? v[1] : v[3];
