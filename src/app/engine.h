@@ -14,6 +14,7 @@
 
 namespace bobby {
 
+/// Whether a model without a tokenizer will do.
 enum class TokenizerUse { kRequired, kNone };
 
 /// Makes the backend that `settings` asks for and loads the model in `folder` onto it, with its
@@ -40,6 +41,8 @@ struct AttachedAdapters {
   std::vector<AdapterUse> uses;
 };
 
+/// Puts the adapters onto the model, or onto the generator's, which is loaded for it. Errors name
+/// the adapter and every tensor that does not fit.
 Result<AttachedAdapters> attach_adapters(Model& model, const std::vector<ChosenAdapter>& adapters);
 Result<AttachedAdapters> attach_adapters(Generator& generator,
                                          const std::vector<ChosenAdapter>& adapters);

@@ -18,6 +18,7 @@ class Sha256 {
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
 
+  /// Adds bytes; may be called many times.
   void update(std::span<const std::byte> bytes);
   /// 64 lower-case hex digits. Call once.
   std::string hex_digest();

@@ -38,6 +38,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  /// Including the caller; fewer than asked for where the system gave no more.
   int threads() const;
 
   /// Covers [0, count) with calls task(begin, end, thread), each of at most `block` items and

@@ -35,6 +35,7 @@ using GgufValue =
     std::variant<std::uint64_t, std::int64_t, double, bool, std::string, std::vector<std::int64_t>,
                  std::vector<double>, std::vector<std::string>>;
 
+/// One tensor of the file; its data are in the mapping of the GgufFile.
 struct GgufTensor {
   std::string name;
   std::uint32_t type = 0;  ///< a GgufType, or a number this project does not read
@@ -53,6 +54,8 @@ class GgufFile {
   /// The same over memory that outlives the result; `name` stands in errors.
   static Result<GgufFile> parse(std::span<const std::byte> bytes, std::string name);
 
+  /// The path, or the name given to parse(); then the key-value section; then the tensors in the
+  /// file's order.
   const std::string& name() const { return name_; }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }

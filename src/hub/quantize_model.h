@@ -11,6 +11,7 @@
 
 namespace bobby {
 
+/// How quantize_model() quantises every matrix.
 struct QuantizeModelOptions {
   int bits = 4;         ///< 2, 3, 4, 5, 6 or 8
   int group_size = 64;  ///< 32, 64 or 128

@@ -11,6 +11,7 @@
 
 namespace bobby {
 
+/// What synth_model() makes.
 struct SynthOptions {
   /// A name of synth_architectures(), or the path of a config.json (any name) in the checkpoint's
   /// own words; its `quantization` says what is quantised, without one the model is dense.
@@ -42,6 +43,7 @@ std::vector<std::string> synth_architectures();
 /// group_size; else as ModelConfig::from_json.
 Result<SynthModel> synth_model(const SynthOptions& options, const ProgressFn& progress = {});
 
+/// What synth_adapter() makes.
 struct SynthAdapterOptions {
   std::string arch;              ///< as in SynthOptions, or a model folder
   std::filesystem::path folder;  ///< must not exist

@@ -41,6 +41,7 @@ struct Adapter {
   std::vector<AdapterModule> modules;
   std::string sha256;  ///< hex digest of the tensor file's bytes: what caches are keyed by
 
+  /// Numbers in all pairs, and in DoRA's magnitudes.
   std::int64_t parameter_count() const;
   /// Whether adapter_config.json says that the module at `path` is adapted, in a model of
   /// `num_hidden_layers` blocks.

@@ -13,6 +13,7 @@
 
 namespace bobby {
 
+/// An adapter on a model's backend: its pairs, ready to be named by the rows of a step.
 class AttachedAdapter {
  public:
   /// What one module gains.

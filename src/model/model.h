@@ -46,6 +46,7 @@ class Model {
   /// unknown and wrong-shaped tensors are reported in one Error.
   static Result<std::unique_ptr<Model>> load(const std::filesystem::path& folder, Backend& backend);
 
+  /// What config.json says, and where the model runs.
   virtual const ModelConfig& config() const = 0;
   virtual Backend& backend() const = 0;
   /// Bytes of all weights, and bytes that decoding one token reads (the embedding's rows aside).

@@ -42,6 +42,7 @@ struct PostRequest {
 inline constexpr std::uint32_t kTryStride = 1u << 20;
 inline constexpr int kMostRetries = 1000;
 
+/// An accepted post, and how it came about.
 struct Post {
   std::uint32_t index = 0;  ///< its number within the request
   std::string text;
@@ -55,6 +56,7 @@ struct Post {
   double decode_tok_s = 0.0;
 };
 
+/// Why a try did not become a post.
 enum class Rejection : std::uint8_t { kEmpty, kTooShort, kDuplicate, kCancelled };
 /// "empty", "too short", "duplicate", "cancelled".
 std::string_view rejection_name(Rejection reason);
@@ -67,6 +69,7 @@ struct RejectedTry {
   std::string text;  ///< after clean-up
 };
 
+/// What became of a request.
 struct PostBatch {
   std::uint64_t seed = 0;
   std::vector<Post> posts;            ///< accepted, by index; fewer than count when tries ran out

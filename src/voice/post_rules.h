@@ -21,6 +21,7 @@ struct PostRules {
 /// Where a post longer than char_limit was cut.
 enum class PostCut : std::uint8_t { kNone, kSentence, kWord, kGrapheme };
 
+/// A cleaned post and what was taken out of it.
 struct CleanPost {
   std::string text;  ///< valid UTF-8
   std::int64_t graphemes = 0;

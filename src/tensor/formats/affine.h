@@ -41,6 +41,7 @@ struct QuantizedWeight {
   std::vector<std::byte> scales;  ///< [rows, cols / group_size] of format.dtype
   std::vector<std::byte> biases;  ///< [rows, cols / group_size] of format.dtype
 
+  /// The three arrays as one weight; valid as long as this object.
   WeightView view() const;
 };
 

@@ -67,6 +67,7 @@ struct Error {
 template <typename T>
 using Result = tl::expected<T, Error>;
 
+/// What a function that returns a Result returns on failure: `return fail(error);`
 inline tl::unexpected<Error> fail(Error error) {
   return tl::unexpected<Error>(std::move(error));
 }

@@ -18,6 +18,7 @@ namespace safetensors {
 /// The official cap on the header's length.
 inline constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
 
+/// What File::open and its kin forgive.
 struct OpenOptions {
   /// Longest header to accept, in bytes; values above kMaxHeaderBytes mean kMaxHeaderBytes.
   std::uint64_t max_header_bytes = kMaxHeaderBytes;

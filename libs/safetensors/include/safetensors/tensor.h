@@ -34,6 +34,7 @@ struct Tensor : TensorInfo {
   std::uint64_t end = 0;
   std::span<const std::byte> data;  ///< end - begin bytes, at any alignment
 
+  /// Bytes of the data.
   std::uint64_t byte_size() const { return end - begin; }
   std::uint64_t size() const;  ///< number of elements
 

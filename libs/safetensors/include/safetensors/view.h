@@ -70,6 +70,7 @@ class AlignedView {
     elements_ = {reinterpret_cast<const T*>(copy_.get()), count};
   }
 
+  /// The elements in row-major order; they live as long as the view and what it was made from.
   std::span<const T> span() const { return elements_; }
   const T* data() const { return elements_.data(); }
   std::size_t size() const { return elements_.size(); }
