@@ -57,6 +57,7 @@ struct Generator::State {
   std::shared_ptr<LoadedModel> loaded;
   GenerationTrace trace;
   std::size_t kv_bytes = 0;
+  std::uint64_t kv_saturated = 0;
 
   // After `loaded`, so that the pool goes before the backend it lies in.
   std::unique_ptr<KvStorage> kv;
@@ -147,9 +148,12 @@ Result<std::vector<Completion>> Generator::generate(const GenerationRequest& req
                           .tokenizer = loaded->tokenizer.get(),
                           .kv = state_->kv.get()},
                          plan, trace);
+  const std::uint64_t saturated = state_->kv->saturated();
   auto completions = run.run();
   trace.total_ms = since(begin);
+  trace.kv_saturated = state_->kv->saturated() - saturated;
   const std::lock_guard lock(state_->mutex);
+  state_->kv_saturated += trace.kv_saturated;
   state_->trace = std::move(trace);
   return completions;
 }
@@ -158,6 +162,7 @@ MemoryStats Generator::memory_stats() const {
   const std::lock_guard lock(state_->mutex);
   return {.weight_bytes = state_->loaded ? state_->loaded->model->weight_bytes() : 0,
           .kv_bytes = state_->kv_bytes,
+          .kv_saturated = state_->kv_saturated,
           .peak_rss_bytes = peak_rss_bytes()};
 }
 

@@ -39,6 +39,7 @@ struct GeneratorOptions {
 struct MemoryStats {
   std::size_t weight_bytes = 0;    ///< of the mapped model, 0 before it is loaded
   std::size_t kv_bytes = 0;        ///< of the KV pool
+  std::uint64_t kv_saturated = 0;  ///< numbers, not bytes: those that fp16 cells could not hold
   std::size_t peak_rss_bytes = 0;  ///< of the process so far
 };
 

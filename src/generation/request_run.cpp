@@ -35,7 +35,10 @@ Result<RunPlan> plan_run(const GenerationRequest& request, std::int64_t prompt_t
   plan.rows = std::min(static_cast<std::int64_t>(request.samples.size()), limits.max_rows);
   plan.prefill_chunk = limits.prefill_chunk;
   plan.block_tokens = limits.block_tokens;
-  if (request.samples.size() > 1) plan.shared_blocks = prompt_tokens / limits.block_tokens;
+  if (request.samples.size() > 1) {
+    plan.shared_blocks = prompt_tokens / limits.block_tokens;
+    plan.tail_blocks = prompt_tokens % limits.block_tokens > 0 ? 1 : 0;
+  }
   // The last token of a row is drawn but never fed.
   const std::int64_t positions = prompt_tokens + plan.new_tokens - 1;
   plan.own_blocks = blocks_for(positions, limits.block_tokens) - plan.shared_blocks;
@@ -65,11 +68,11 @@ RequestRun::RequestRun(const RunInput& input, const RunPlan& plan, GenerationTra
          .text = {},
          .finished = std::nullopt});
   trace_.prompt_tokens = plan.prompt_tokens;
-  trace_.shared_prompt_tokens = plan.shared_blocks * plan.block_tokens;
+  if (rows_.size() > 1) trace_.shared_prompt_tokens = plan.prompt_tokens;
 }
 
 Result<std::vector<Completion>> RequestRun::run() {
-  BOBBY_CHECK(prefill_shared());
+  BOBBY_CHECK(prefill());
   while (true) {
     if (cancelled())
       for (Row& row : rows_)
@@ -83,14 +86,31 @@ Result<std::vector<Completion>> RequestRun::run() {
   return completions;
 }
 
-/// The whole prompt, for the first row, in blocks of which the full ones become everyone's.
-Result<void> RequestRun::prefill_shared() {
-  Row& row = rows_.front();
-  BOBBY_TRY(shared_, blocks_.acquire(plan_.shared_blocks));
-  BOBBY_TRY(std::vector<std::int32_t> own, blocks_.acquire(plan_.own_blocks));
+/// The shared blocks and a row's own.
+Result<void> RequestRun::take_blocks(Row& row) {
+  BOBBY_TRY(const std::vector<std::int32_t> own, blocks_.acquire(plan_.own_blocks));
   row.blocks = shared_;
   row.blocks.insert(row.blocks.end(), own.begin(), own.end());
   blocks_.share(shared_);
+  return {};
+}
+
+/// The end of the prompt that fills no whole block, into the row's own first block.
+void RequestRun::copy_tail(const Row& row) {
+  if (tail_.empty()) return;
+  const std::int32_t own = row.blocks[static_cast<std::size_t>(plan_.shared_blocks)];
+  input_.model->backend().copy_kv_block(*input_.kv, tail_.front(), own);
+}
+
+/// The whole prompt: for all rows, or into the blocks of the only one.
+Result<void> RequestRun::prefill() {
+  Row& row = rows_.front();
+  BOBBY_TRY(shared_, blocks_.acquire(plan_.shared_blocks));
+  BOBBY_TRY(tail_, blocks_.acquire(plan_.tail_blocks));
+  BOBBY_CHECK(take_blocks(row));
+  std::vector<std::int32_t> prompt_blocks = shared_;
+  prompt_blocks.insert(prompt_blocks.end(), tail_.begin(), tail_.end());
+  if (rows_.size() == 1) prompt_blocks = row.blocks;
 
   const GenerationRequest& request = *input_.request;
   const auto report = [&](std::int64_t done) {
@@ -112,7 +132,7 @@ Result<void> RequestRun::prefill_shared() {
     const StepSequence sequence = {.tokens = input_.prompt.subspan(static_cast<std::size_t>(done),
                                                                    static_cast<std::size_t>(count)),
                                    .position = done,
-                                   .blocks = row.blocks,
+                                   .blocks = prompt_blocks,
                                    .adapters = request.adapters,
                                    .logits = last ? LogitsRows::kLast : LogitsRows::kNone};
     const double chunk_begin_ms = now_ms();
@@ -127,6 +147,7 @@ Result<void> RequestRun::prefill_shared() {
   prefill_ms_ = now_ms() - begin_ms;
   prompt_logits_ = logits_;
   admitted_ = 1;
+  copy_tail(row);
   return draw(0, logits_);
 }
 
@@ -137,41 +158,13 @@ Result<void> RequestRun::admit() {
   std::vector<std::size_t> joining;
   for (; admitted_ < rows_.size() && active < static_cast<std::size_t>(plan_.rows); ++active) {
     Row& row = rows_[admitted_];
-    BOBBY_TRY(const std::vector<std::int32_t> own, blocks_.acquire(plan_.own_blocks));
-    row.blocks = shared_;
-    row.blocks.insert(row.blocks.end(), own.begin(), own.end());
-    blocks_.share(shared_);
+    BOBBY_CHECK(take_blocks(row));
+    copy_tail(row);
     joining.push_back(admitted_++);
   }
-  BOBBY_CHECK(prefill_rest(joining));
   for (const std::size_t index : joining) {
     logits_ = prompt_logits_;
     BOBBY_CHECK(draw(index, logits_));
-  }
-  return {};
-}
-
-/// The end of the prompt that fills no whole block, into each row's own first block.
-Result<void> RequestRun::prefill_rest(std::span<const std::size_t> rows) {
-  const std::int64_t shared_tokens = plan_.shared_blocks * plan_.block_tokens;
-  const std::int64_t rest = plan_.prompt_tokens - shared_tokens;
-  if (rest == 0) return {};
-  const auto rows_a_step = static_cast<std::size_t>(
-      std::max<std::int64_t>(std::min(plan_.prefill_chunk, kFirstChunk) / rest, 1));
-  while (!rows.empty()) {
-    const auto now = rows.first(std::min(rows.size(), rows_a_step));
-    rows = rows.subspan(now.size());
-    std::vector<StepSequence> sequences;
-    for (const std::size_t index : now)
-      sequences.push_back({.tokens = input_.prompt.last(static_cast<std::size_t>(rest)),
-                           .position = shared_tokens,
-                           .blocks = rows_[index].blocks,
-                           .adapters = input_.request->adapters,
-                           .logits = LogitsRows::kNone});
-    const double begin_ms = now_ms();
-    BOBBY_CHECK(step(sequences));
-    trace_.prefill.push_back(
-        {rest * static_cast<std::int64_t>(now.size()), begin_ms, now_ms() - begin_ms});
   }
   return {};
 }

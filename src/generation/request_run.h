@@ -28,8 +28,9 @@ struct RunPlan {
   std::int64_t prefill_chunk = 0;  ///< tokens of one prefill step at most
   std::int64_t block_tokens = 0;   ///< KvShape::block_tokens
   std::int64_t shared_blocks = 0;  ///< full blocks of the prompt, which all rows read
+  std::int64_t tail_blocks = 0;    ///< 1: the end of the prompt, which each row takes a copy of
   std::int64_t own_blocks = 0;     ///< further blocks of each row
-  std::int64_t pool_blocks() const { return shared_blocks + rows * own_blocks; }
+  std::int64_t pool_blocks() const { return shared_blocks + tail_blocks + rows * own_blocks; }
 };
 
 /// GeneratorOptions, with the model's own values in the place of zeros.
@@ -53,9 +54,9 @@ struct RunInput {
   KvStorage* kv = nullptr;  ///< of at least plan.pool_blocks() blocks, for this run alone
 };
 
-/// The prompt is computed once, into blocks that all rows share as far as they are full; what is
-/// left of it each row computes for itself. Rows then decode together, and one that ends makes
-/// place for one that waits.
+/// The prompt is computed once, into blocks that all rows share as far as they are full; the last
+/// one, which is not, each row copies and goes on in. Rows then decode together, and one that ends
+/// makes place for one that waits.
 class RequestRun {
  public:
   RequestRun(const RunInput& input, const RunPlan& plan, GenerationTrace& trace);
@@ -79,9 +80,10 @@ class RequestRun {
   };
 
   bool running(std::size_t index) const { return index < admitted_ && !rows_[index].finished; }
-  Result<void> prefill_shared();
+  Result<void> prefill();
   Result<void> admit();
-  Result<void> prefill_rest(std::span<const std::size_t> rows);
+  Result<void> take_blocks(Row& row);
+  void copy_tail(const Row& row);
   Result<void> decode_step();
   Result<void> draw(std::size_t index, std::span<float> logits);
   void accept(std::size_t index, SampledToken token);
@@ -99,6 +101,7 @@ class RequestRun {
   std::unordered_set<std::int32_t> stop_ids_;
   std::vector<std::string> stop_strings_;
   std::vector<std::int32_t> shared_;  // the prompt's full blocks, owned by the run
+  std::vector<std::int32_t> tail_;    // the block after them, if the prompt ends inside it
   std::vector<Row> rows_;             // one for each sample
   std::size_t admitted_ = 0;          // rows_[0 .. admitted_) have begun
   double prefill_ms_ = 0.0;

@@ -30,8 +30,9 @@ class FakeKv final : public KvStorage {
     return tokens.at(
         static_cast<std::size_t>(block * shape().block_tokens + position % shape().block_tokens));
   }
-  std::uint64_t saturated() const override { return 3; }
+  std::uint64_t saturated() const override { return stored; }
   std::vector<std::int32_t> tokens;
+  std::uint64_t stored = 0;  // tokens so far: as if each had one number that does not fit
 };
 
 /// Only what a Generator asks of a backend; operations belong to real models.
@@ -108,6 +109,7 @@ class FakeModel final : public Model {
       for (std::size_t i = 0; i < sequence.tokens.size(); ++i, ++tokens)
         kv.at(sequence.blocks, sequence.position + static_cast<std::int64_t>(i)) =
             sequence.tokens[i];
+    kv.stored += static_cast<std::uint64_t>(tokens);
     steps.push_back({static_cast<std::int64_t>(sequences.size()), tokens});
     out_.clear();
     std::int64_t rows = 0;

@@ -75,22 +75,41 @@ TEST(GeneratorRows, DoNotDependOnEarlierRequests) {
   for (std::size_t i = 0; i < first->size(); ++i) EXPECT_EQ((*first)[i].text, (*again)[i].text);
 }
 
-TEST(GeneratorRows, ComputeAndKeepThePromptsFullBlocksOnce) {
+TEST(GeneratorRows, ComputeThePromptOnce) {
+  for (const std::size_t prompt_tokens : {21, 16, 5}) {  // blocks are of 8
+    SCOPED_TRACE(prompt_tokens);
+    const auto fake = make_fake(babble);
+    Generator generator(fake.loader());
+    auto request = request_of(prompt_tokens, first_samples(4));
+    request.max_tokens = 10;
+    request.ignore_eos = true;
+    ASSERT_TRUE(generator.generate(request));
+    const auto& steps = fake.model->steps;
+    ASSERT_EQ(steps.size(), 1u + 9u);
+    EXPECT_EQ(steps[0].tokens, static_cast<std::int64_t>(prompt_tokens));
+    for (std::size_t i = 1; i < steps.size(); ++i) EXPECT_EQ(steps[i].sequences, 4);
+    // Full blocks once, the one that is not for the run and for each row, and the rows' own.
+    const auto full = static_cast<std::int64_t>(prompt_tokens) / 8;
+    const std::int64_t all = (static_cast<std::int64_t>(prompt_tokens) + 9 + 7) / 8;
+    const std::int64_t tail = prompt_tokens % 8 > 0 ? 1 : 0;
+    EXPECT_EQ(fake.backend->pools, (std::vector<std::int64_t>{full + tail + 4 * (all - full)}));
+    EXPECT_EQ(generator.last_trace().shared_prompt_tokens,
+              static_cast<std::int64_t>(prompt_tokens));
+  }
+}
+
+TEST(GeneratorRows, CountWhatTheCacheCouldNotHold) {
   const auto fake = make_fake(babble);
   Generator generator(fake.loader());
-  auto request = request_of(21, first_samples(4));  // 2 blocks of 8 and 5 tokens
-  request.max_tokens = 10;
+  EXPECT_EQ(generator.memory_stats().kv_saturated, 0u);
+  auto request = request_of(9, first_samples(2));
+  request.max_tokens = 5;
   request.ignore_eos = true;
   ASSERT_TRUE(generator.generate(request));
-  const auto& steps = fake.model->steps;
-  ASSERT_EQ(steps.size(), 2u + 9u);
-  EXPECT_EQ(steps[0].tokens, 21);
-  EXPECT_EQ(steps[1].sequences, 3) << "the other rows' ends of the prompt";
-  EXPECT_EQ(steps[1].tokens, 3 * 5);
-  for (std::size_t i = 2; i < steps.size(); ++i) EXPECT_EQ(steps[i].sequences, 4);
-  // 21 + 9 positions take 4 blocks, 2 of them shared.
-  EXPECT_EQ(fake.backend->pools, (std::vector<std::int64_t>{2 + 4 * 2}));
-  EXPECT_EQ(generator.last_trace().shared_prompt_tokens, 16);
+  EXPECT_EQ(generator.last_trace().kv_saturated, 9u + 2 * 4);
+  EXPECT_NE(generator.last_trace().to_json().find("\"kv_saturated\":17"), std::string::npos);
+  ASSERT_TRUE(generator.generate(request_of(200, {0})));  // a larger pool
+  EXPECT_EQ(generator.memory_stats().kv_saturated, 17 + generator.last_trace().kv_saturated);
 }
 
 TEST(GeneratorRows, ThatWaitTakeThePlacesOfThoseThatEnd) {
@@ -102,7 +121,7 @@ TEST(GeneratorRows, ThatWaitTakeThePlacesOfThoseThatEnd) {
   std::int64_t most = 0;
   for (const FakeModel::Step& step : fake.model->steps) most = std::max(most, step.sequences);
   EXPECT_EQ(most, 2);
-  EXPECT_LE(fake.backend->pools.at(0), 1 + 2 * 4);
+  EXPECT_LE(fake.backend->pools.at(0), 1 + 1 + 2 * 4);
 }
 
 TEST(GeneratorRows, RepeatTheirTextForARepeatedSample) {
