@@ -61,4 +61,21 @@ Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
   return fail({.code = ErrorCode::kInternal, .problem = "a device without a case"});
 }
 
+KvFormat kv_format(const Settings& settings) {
+  if (!settings.given(Opt::kKv))
+    return settings.text(Opt::kDevice) == "reference" ? KvFormat::kF32 : KvFormat::kF16;
+  for (const KvFormat format : {KvFormat::kF32, KvFormat::kInt8})
+    if (settings.text(Opt::kKv) == kv_format_name(format)) return format;
+  return KvFormat::kF16;
+}
+
+std::string_view kv_format_name(KvFormat format) {
+  switch (format) {
+    case KvFormat::kF32: return "f32";
+    case KvFormat::kF16: return "f16";
+    case KvFormat::kInt8: return "int8";
+  }
+  return "?";
+}
+
 }  // namespace bobby

@@ -23,4 +23,10 @@ Result<DeviceName> parse_device(std::string_view text);
 /// get a device that this build does not have. The only place that names concrete backends.
 Result<std::unique_ptr<Backend>> make_backend(const Settings& settings);
 
+/// How --kv asks keys and values to be kept. Unless it is given: f32 on the reference backend,
+/// which is there to be compared with, and f16 on any other.
+KvFormat kv_format(const Settings& settings);
+/// "f32", "f16", "int8": the values of --kv.
+std::string_view kv_format_name(KvFormat format);
+
 }  // namespace bobby

@@ -22,6 +22,7 @@ constexpr double kIdMax = 2147483647.0;
 constexpr std::array<std::string_view, 6> kIsas = {"portable", "neon",        "avx2",
                                                    "avx512",   "avx512-vnni", "amx"};
 constexpr std::array<std::string_view, 2> kActivationFormats = {"q15", "int8"};
+constexpr std::array<std::string_view, 3> kKvFormats = {"f16", "f32", "int8"};
 constexpr std::array<std::string_view, 2> kRoundings = {"gpu", "cpu"};
 constexpr std::array<std::string_view, 6> kBitWidths = {"2", "3", "4", "5", "6", "8"};
 constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};
@@ -83,6 +84,9 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
      "What the CPU backend rounds activations to before a quantised product: 15 bits, or 8, faster "
      "for several posts at once and for long prompts, at a hundred times the error",
      "BOBBY_ACTIVATIONS"},
+    {Opt::kKv, "kv", '\0', kChoice, kSetting, "FORMAT", "", kNone, kAny, kKvFormats,
+     "How keys and values are kept: in 16 bits unless on the reference backend, which keeps f32; "
+     "int8 takes half of f16's memory, at more error"},
     {Opt::kConfig,
      "config",
      '\0',

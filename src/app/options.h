@@ -20,6 +20,7 @@ enum class Opt : std::uint8_t {
   kThreads,
   kIsa,
   kActivations,
+  kKv,
   kConfig,
   kOffline,
   kJson,

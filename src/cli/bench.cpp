@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "app/device.h"
 #include "app/engine.h"
 #include "base/sha256.h"
 #include "cli/command.h"
@@ -20,6 +21,7 @@ struct BenchPlan {
   std::int64_t prompt_tokens = 0;
   std::int64_t gen_tokens = 0;
   std::uint64_t seed = 0;
+  KvFormat kv = KvFormat::kF16;
 };
 
 // Token `position` of sequence `row`: any id will do, as long as it is the same everywhere.
@@ -70,8 +72,9 @@ class Measured {
 
   static Result<Measured> make(Model& model, const BenchPlan& plan, std::int64_t rows,
                                std::span<const AdapterUse> adapters) {
-    BOBBY_TRY(DecodeRun decode,
-              DecodeRun::make(model, rows, plan.prompt_tokens + plan.gen_tokens, adapters));
+    BOBBY_TRY(
+        DecodeRun decode,
+        DecodeRun::make(model, {rows, plan.prompt_tokens + plan.gen_tokens, plan.kv}, adapters));
     return Measured(model, plan, rows, std::move(decode));
   }
 
@@ -98,6 +101,8 @@ class Measured {
     return done_ < plan_.gen_tokens;
   }
 
+  const KvStorage& kv() const { return decode_.kv(); }
+
   Measurement result;
 
  private:
@@ -120,6 +125,8 @@ struct BatchResult {
   std::int64_t rows = 0;
   Measurement with;                    // with the adapters, if any
   std::optional<Measurement> without;  // only when there are adapters
+  std::size_t kv_bytes = 0;
+  std::uint64_t kv_saturated = 0;  // numbers that its format could not hold
 };
 
 Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int64_t rows,
@@ -137,7 +144,12 @@ Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int6
     BOBBY_TRY(more, with.decode(kTurn));
     if (without) BOBBY_CHECK(without->decode(kTurn));
   }
-  BatchResult batch{rows, std::move(with.result), std::nullopt};
+  const KvShape& kv = with.kv().shape();
+  BatchResult batch{.rows = rows,
+                    .with = std::move(with.result),
+                    .without = std::nullopt,
+                    .kv_bytes = static_cast<std::size_t>(kv.blocks) * kv.block_bytes(),
+                    .kv_saturated = with.kv().saturated()};
   if (without) batch.without = std::move(without->result);
   return batch;
 }
@@ -180,6 +192,8 @@ void print_batch(Console& console, const BatchResult& batch, const Report& repor
                                      {"decode_median_ms", batch.with.median_ms()},
                                      {"decode_gb_s", report.decode_gb_s},
                                      {"share_of_bandwidth", report.share_of_bandwidth},
+                                     {"kv_bytes", batch.kv_bytes},
+                                     {"kv_saturated", batch.kv_saturated},
                                      {"logits_sha256", report.logits_hash}};
     if (report.lora_cost) object["lora_cost"] = *report.lora_cost;
     console.print_json(object);
@@ -223,7 +237,8 @@ Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   const int threads = static_cast<int>(settings.integer(Opt::kThreads));
   const BenchPlan plan{settings.integer(Opt::kPromptTokens), settings.integer(Opt::kGenTokens),
-                       static_cast<std::uint64_t>(settings.integer(Opt::kBenchSeed))};
+                       static_cast<std::uint64_t>(settings.integer(Opt::kBenchSeed)),
+                       kv_format(settings)};
   BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
   BOBBY_TRY(const auto adapters, load_adapters(settings));
 
@@ -242,6 +257,9 @@ Result<int> run(const Invocation& invocation) {
   for (const std::int64_t rows : settings.integers(Opt::kBatch)) {
     invocation.console.detail(fmt::format("batch {}", rows));
     BOBBY_TRY(BatchResult batch, measure_batch(model, plan, rows, attached.uses));
+    invocation.console.detail(fmt::format("KV cache {:.0f} MB in {}, {} numbers beyond its range",
+                                          static_cast<double>(batch.kv_bytes) / 1e6,
+                                          kv_format_name(plan.kv), batch.kv_saturated));
     batches.push_back(std::move(batch));
   }
   machine.peak_rss = peak_rss_bytes();

@@ -13,8 +13,8 @@ constexpr const Command* kCommands[] = {
 };
 
 constexpr Opt kCommon[] = {
-    Opt::kModel,   Opt::kAdapter, Opt::kDevice, Opt::kThreads, Opt::kIsa,   Opt::kActivations,
-    Opt::kOffline, Opt::kConfig,  Opt::kJson,   Opt::kVerbose, Opt::kQuiet,
+    Opt::kModel, Opt::kAdapter, Opt::kDevice, Opt::kThreads, Opt::kIsa,     Opt::kActivations,
+    Opt::kKv,    Opt::kOffline, Opt::kConfig, Opt::kJson,    Opt::kVerbose, Opt::kQuiet,
 };
 
 constexpr LaterCommand kLater[] = {

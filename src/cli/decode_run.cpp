@@ -4,17 +4,17 @@
 
 namespace bobby::cli {
 
-Result<DecodeRun> DecodeRun::make(Model& model, std::int64_t rows, std::int64_t max_tokens,
+Result<DecodeRun> DecodeRun::make(Model& model, const Room& room,
                                   std::span<const AdapterUse> adapters) {
   DecodeRun run;
   run.model_ = &model;
   run.adapters_ = adapters;
-  KvShape shape = model.kv_shape(1);
-  const std::int64_t blocks_a_row = (max_tokens + shape.block_tokens - 1) / shape.block_tokens;
-  shape.blocks = rows * blocks_a_row;
+  KvShape shape = model.kv_shape(1, room.kv_format);
+  const std::int64_t blocks_a_row = (room.max_tokens + shape.block_tokens - 1) / shape.block_tokens;
+  shape.blocks = room.rows * blocks_a_row;
   BOBBY_TRY(run.kv_, model.backend().allocate_kv(shape));
-  run.blocks_.resize(static_cast<std::size_t>(rows));
-  for (std::int64_t row = 0; row < rows; ++row) {
+  run.blocks_.resize(static_cast<std::size_t>(room.rows));
+  for (std::int64_t row = 0; row < room.rows; ++row) {
     auto& blocks = run.blocks_[static_cast<std::size_t>(row)];
     blocks.resize(static_cast<std::size_t>(blocks_a_row));
     std::iota(blocks.begin(), blocks.end(), static_cast<std::int32_t>(row * blocks_a_row));

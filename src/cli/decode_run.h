@@ -15,15 +15,23 @@ namespace bobby::cli {
 /// nothing is sampled. For measuring and for looking at logits.
 class DecodeRun {
  public:
-  /// Room for `rows` sequences of at most `max_tokens` tokens. `model` and `adapters` must outlive
-  /// this.
-  static Result<DecodeRun> make(Model& model, std::int64_t rows, std::int64_t max_tokens,
+  /// Room for sequences of at most `max_tokens` tokens each.
+  struct Room {
+    std::int64_t rows = 1;
+    std::int64_t max_tokens = 0;
+    KvFormat kv_format = KvFormat::kF16;
+  };
+
+  /// `model` and `adapters` must outlive this.
+  static Result<DecodeRun> make(Model& model, const Room& room,
                                 std::span<const AdapterUse> adapters);
 
   /// Appends tokens[r] to each sequence r (all of one length) in one step. The logits are those
   /// asked for, [rows or rows * length, vocab_size], valid until the next step.
   Result<Activation> advance(const std::vector<std::vector<std::int32_t>>& tokens,
                              LogitsRows logits);
+
+  const KvStorage& kv() const { return *kv_; }
 
  private:
   DecodeRun() = default;

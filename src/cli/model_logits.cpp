@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "app/device.h"
 #include "app/engine.h"
 #include "base/safetensors_error.h"
 #include "cli/command.h"
@@ -16,10 +17,10 @@ namespace {
 
 constexpr std::int64_t kChunk = 32;  // rows of logits in memory at a time
 
-Result<void> write_logits(Model& model, std::span<const AdapterUse> adapters,
+Result<void> write_logits(Model& model, std::span<const AdapterUse> adapters, KvFormat kv,
                           const std::vector<std::int32_t>& tokens, safetensors::Writer& writer) {
   const auto count = static_cast<std::int64_t>(tokens.size());
-  BOBBY_TRY(DecodeRun run, DecodeRun::make(model, 1, count, adapters));
+  BOBBY_TRY(DecodeRun run, DecodeRun::make(model, {1, count, kv}, adapters));
   std::vector<float> host;
   for (std::int64_t begin = 0; begin < count; begin += kChunk) {
     if (cancelled()) return fail({.code = ErrorCode::kCancelled, .problem = "interrupted"});
@@ -63,7 +64,7 @@ Result<int> run(const Invocation& invocation) {
   auto writer = safetensors::Writer::create(
       out, {{"logits", safetensors::DType::kF32, {tokens.size(), vocab_size}}});
   if (!writer) return fail(to_error(std::move(writer).error()));
-  BOBBY_CHECK(write_logits(model, attached.uses, tokens, *writer));
+  BOBBY_CHECK(write_logits(model, attached.uses, kv_format(settings), tokens, *writer));
   if (auto finished = writer->finish(); !finished)
     return fail(to_error(std::move(finished).error()));
   if (invocation.console.json())

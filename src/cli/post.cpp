@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "app/device.h"
 #include "app/engine.h"
 #include "app/voice_setup.h"
 #include "cli/command.h"
@@ -67,14 +68,19 @@ nlohmann::ordered_json post_json(const Post& post) {
 }
 
 void show_speed(Console& console, const Generator& generator, const LoadedModel& loaded,
-                const PostBatch& batch, int threads) {
+                const PostBatch& batch, const Settings& settings) {
+  const int threads = static_cast<int>(settings.integer(Opt::kThreads));
+  const KvFormat kv = kv_format(settings);
   if (batch.posts.empty()) return;
   // Before the bandwidth is measured, which takes memory of its own.
   const MemoryStats memory = generator.memory_stats();
-  console.detail(fmt::format("memory: {:.0f} MB at most; weights {:.0f} MB, KV cache {:.0f} MB",
-                             static_cast<double>(memory.peak_rss_bytes) / 1e6,
-                             static_cast<double>(memory.weight_bytes) / 1e6,
-                             static_cast<double>(memory.kv_bytes) / 1e6));
+  console.detail(fmt::format(
+      "memory: {:.0f} MB at most; weights {:.0f} MB, KV cache {:.0f} MB in {}{}",
+      static_cast<double>(memory.peak_rss_bytes) / 1e6,
+      static_cast<double>(memory.weight_bytes) / 1e6, static_cast<double>(memory.kv_bytes) / 1e6,
+      kv_format_name(kv),
+      memory.kv_saturated > 0 ? fmt::format(", {} numbers beyond its range", memory.kv_saturated)
+                              : ""));
   const GenerationTrace trace = generator.last_trace();
   double forward_ms = 0.0;
   std::int64_t tokens = 0;
@@ -154,9 +160,11 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const auto adapters, load_adapters(settings));
 
   const Stopwatch load_time;
-  Generator generator([&](const ProgressFn& progress) {
-    return load_model(settings, folder, TokenizerUse::kRequired, progress);
-  });
+  Generator generator(
+      [&](const ProgressFn& progress) {
+        return load_model(settings, folder, TokenizerUse::kRequired, progress);
+      },
+      {.kv_format = kv_format(settings)});
   BOBBY_TRY(const auto loaded, generator.prewarm());
   BOBBY_TRY(const AttachedAdapters attached, attach_adapters(generator, adapters));
   console.detail(
@@ -177,9 +185,7 @@ Result<int> run(const Invocation& invocation) {
   stream.finish();
   BOBBY_CHECK(write_trace(settings, generator));
   show_result(invocation, batch, request.count);
-  if (console.verbose())
-    show_speed(console, generator, *loaded, batch,
-               static_cast<int>(settings.integer(Opt::kThreads)));
+  if (console.verbose()) show_speed(console, generator, *loaded, batch, settings);
   if (batch.cancelled) return kInterrupted;
   if (!batch.posts.empty()) return kDone;
   console.error({.code = ErrorCode::kLimit,

@@ -53,6 +53,7 @@ TEST(Options, RefusesWhatIsNoValue) {
   EXPECT_TRUE(refused(Opt::kTemperature, "nan"));
   EXPECT_TRUE(refused(Opt::kTemperature, "inf"));
   EXPECT_TRUE(refused(Opt::kIsa, "sse9"));
+  EXPECT_TRUE(refused(Opt::kKv, "bf16"));
   EXPECT_TRUE(refused(Opt::kGreedy, "yes"));
   EXPECT_TRUE(refused(Opt::kBatch, "1,,2"));
   EXPECT_TRUE(refused(Opt::kBatch, "1,0"));
