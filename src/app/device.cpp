@@ -33,7 +33,9 @@ Result<DeviceName> parse_device(std::string_view text) {
                .hint = did_you_mean(text, known)});
 }
 
-Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
+namespace {
+
+Result<std::unique_ptr<Backend>> make_named_backend(const Settings& settings) {
   BOBBY_TRY(const DeviceName device, parse_device(settings.text(Opt::kDevice)));
   switch (device.kind) {
     case DeviceName::Kind::kReference: return make_reference_backend();
@@ -59,6 +61,22 @@ Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
                            "everywhere"});
   }
   return fail({.code = ErrorCode::kInternal, .problem = "a device without a case"});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
+  BOBBY_TRY(std::unique_ptr<Backend> backend, make_named_backend(settings));
+  if (settings.flag(Opt::kStages)) backend = make_timed_backend(std::move(backend));
+  return backend;
+}
+
+std::vector<StageTime> take_stages(Backend& backend) {
+  auto* timed = dynamic_cast<TimedBackend*>(&backend);
+  if (timed == nullptr) return {};
+  std::vector<StageTime> stages = timed->stages();
+  timed->reset();
+  return stages;
 }
 
 KvFormat kv_format(const Settings& settings) {

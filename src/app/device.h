@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "app/settings.h"
 #include "backends/backend.h"
+#include "backends/timed/timed.h"
 #include "base/result.h"
 
 namespace bobby {
@@ -21,7 +23,12 @@ Result<DeviceName> parse_device(std::string_view text);
 
 /// The backend that --device, --threads, --isa and --activations ask for. kUnsupported says how to
 /// get a device that this build does not have. The only place that names concrete backends.
+/// With --stages its operations are clocked.
 Result<std::unique_ptr<Backend>> make_backend(const Settings& settings);
+
+/// What the operations of a backend made with --stages took since the last call; of any other,
+/// none.
+std::vector<StageTime> take_stages(Backend& backend);
 
 /// How --kv asks keys and values to be kept. Unless it is given: f32 on the reference backend,
 /// which is there to be compared with, and f16 on any other.

@@ -52,6 +52,7 @@ enum class Opt : std::uint8_t {
   kGenTokens,
   kBatch,
   kBenchSeed,
+  kStages,
   kTokens,
   kOut,
   kDeep,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -22,6 +23,7 @@ struct BenchPlan {
   std::int64_t gen_tokens = 0;
   std::uint64_t seed = 0;
   KvFormat kv = KvFormat::kF16;
+  bool stages = false;
 };
 
 // Token `position` of sequence `row`: any id will do, as long as it is the same everywhere.
@@ -123,8 +125,10 @@ class Measured {
 
 struct BatchResult {
   std::int64_t rows = 0;
-  Measurement with;                    // with the adapters, if any
-  std::optional<Measurement> without;  // only when there are adapters
+  std::vector<StageTime> prefill_stages;  // with --stages
+  std::vector<StageTime> decode_stages;
+  Measurement with;                      // with the adapters, if any
+  std::unique_ptr<Measurement> without;  // only when there are adapters
   std::size_t kv_bytes = 0;
   std::uint64_t kv_saturated = 0;  // numbers that its format could not hold
 };
@@ -133,12 +137,14 @@ Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int6
                                   std::span<const AdapterUse> adapters) {
   BOBBY_TRY(Measured with, Measured::make(model, plan, rows, adapters));
   std::optional<Measured> without;
-  if (!adapters.empty()) {
+  if (!adapters.empty() && !plan.stages) {  // a step of both would be in the stages
     BOBBY_TRY(Measured base, Measured::make(model, plan, rows, {}));
     without.emplace(std::move(base));
     BOBBY_CHECK(without->prefill());
   }
+  take_stages(model.backend());
   BOBBY_CHECK(with.prefill());
+  std::vector<StageTime> prefill_stages = take_stages(model.backend());
   constexpr std::int64_t kTurn = 1;  // step by step: both see the same neighbours
   for (bool more = true; more;) {
     BOBBY_TRY(more, with.decode(kTurn));
@@ -146,11 +152,13 @@ Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int6
   }
   const KvShape& kv = with.kv().shape();
   BatchResult batch{.rows = rows,
+                    .prefill_stages = std::move(prefill_stages),
+                    .decode_stages = take_stages(model.backend()),
                     .with = std::move(with.result),
-                    .without = std::nullopt,
+                    .without = nullptr,
                     .kv_bytes = static_cast<std::size_t>(kv.blocks) * kv.block_bytes(),
                     .kv_saturated = with.kv().saturated()};
-  if (without) batch.without = std::move(without->result);
+  if (without) batch.without = std::make_unique<Measurement>(std::move(without->result));
   return batch;
 }
 
@@ -208,6 +216,32 @@ void print_batch(Console& console, const BatchResult& batch, const Report& repor
       report.logits_hash));
 }
 
+// A table of what one step's operations took, or JSON.
+void print_stages(Console& console, std::string_view what, const std::vector<StageTime>& stages,
+                  std::int64_t rows, double steps) {
+  double total = 0.0;
+  for (const StageTime& stage : stages) total += stage.milliseconds;
+  if (console.json()) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const StageTime& stage : stages)
+      list.push_back({{"name", stage.name},
+                      {"ms", stage.milliseconds / steps},
+                      {"calls", static_cast<double>(stage.calls) / steps},
+                      {"weight_bytes", static_cast<double>(stage.weight_bytes) / steps}});
+    if (!list.empty()) console.print_json({{"batch", rows}, {"stages_of", what}, {"stages", list}});
+    return;
+  }
+  for (const StageTime& stage : stages)
+    console.print(fmt::format(
+        "  {:<8} {:<24} {:9.3f} ms {:5.1f}%  {:5.0f} calls{}", what, stage.name,
+        stage.milliseconds / steps, 100.0 * stage.milliseconds / total,
+        static_cast<double>(stage.calls) / steps,
+        stage.weight_bytes == 0
+            ? ""
+            : fmt::format("  {:7.2f} GB/s",
+                          static_cast<double>(stage.weight_bytes) / stage.milliseconds / 1e6)));
+}
+
 struct Machine {
   double load_ms = 0.0;
   std::size_t peak_rss = 0;
@@ -238,7 +272,7 @@ Result<int> run(const Invocation& invocation) {
   const int threads = static_cast<int>(settings.integer(Opt::kThreads));
   const BenchPlan plan{settings.integer(Opt::kPromptTokens), settings.integer(Opt::kGenTokens),
                        static_cast<std::uint64_t>(settings.integer(Opt::kBenchSeed)),
-                       kv_format(settings)};
+                       kv_format(settings), settings.flag(Opt::kStages)};
   BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
   BOBBY_TRY(const auto adapters, load_adapters(settings));
 
@@ -268,14 +302,21 @@ Result<int> run(const Invocation& invocation) {
   print_machine(invocation.console, *loaded, machine);
   for (const BatchResult& batch : batches)
     print_batch(invocation.console, batch, report_of(batch, plan, model, machine.bandwidth));
+  for (const BatchResult& batch : batches) {
+    print_stages(invocation.console, "prefill", batch.prefill_stages, batch.rows, 1.0);
+    print_stages(invocation.console, "step", batch.decode_stages, batch.rows,
+                 static_cast<double>(batch.with.step_ms.size()));
+  }
   return kDone;
 }
 
-constexpr Opt kOptions[] = {Opt::kPromptTokens, Opt::kGenTokens, Opt::kBatch, Opt::kBenchSeed};
+constexpr Opt kOptions[] = {Opt::kPromptTokens, Opt::kGenTokens, Opt::kBatch, Opt::kBenchSeed,
+                            Opt::kStages};
 constexpr Example kExamples[] = {
     {"bobby bench", "the demo model, alone and ten posts at a time"},
     {"bobby bench --model ./qwen3-8b-random --adapter ./adapter --batch 1",
      "what a runtime LoRA costs"},
+    {"bobby bench --batch 1 --stages", "where the time of a step goes"},
 };
 
 }  // namespace
