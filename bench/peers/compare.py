@@ -1,7 +1,7 @@
 """Times bobby beside llama.cpp (and ik_llama.cpp) on one machine, in interleaved rounds.
 
     python bench/peers/compare.py --work DIR [--rounds 5] [--threads N] [--ik CHECKOUT]
-                                  [--layers 36] [--demo DEMO.gguf] [--out result.json]
+                                  [--layers 36] [--demo DEMO.gguf [--demo-only]] [--out result.json]
 
 DIR (10 GB free) keeps what is made once: llama.cpp from the source inside the llama-cpp-python
 package, built for this processor and once more without AVX-512; a GGUF file and a model folder of
@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--gen", type=int, default=16)
     parser.add_argument("--ik", type=pathlib.Path, help="a built checkout of ik_llama.cpp")
     parser.add_argument("--demo", type=pathlib.Path, help="a small GGUF file that bobby imports, too")
+    parser.add_argument("--demo-only", action="store_true", help="leave the 8B shape out")
     parser.add_argument("--out", type=pathlib.Path)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -178,16 +179,16 @@ def main() -> None:
         ours.insert(1, Bobby("bobby, no AMX", args.bobby, ["--isa", "avx512-vnni"]))
 
     gguf = args.work / f"qwen3-8b-{args.layers}.gguf"
-    if not gguf.exists():
+    if not gguf.exists() and not args.demo_only:
         say(f"writing {gguf}")
         run([sys.executable, HERE / "make_gguf.py", gguf, "--layers", args.layers])
     model, adapter = args.work / "qwen3-8b", args.work / "qwen3-8b-adapter"
-    if not model.exists():
+    if not model.exists() and not args.demo_only:
         say(f"writing {model}")
         run([args.bobby, "model", "synth", "--arch", "qwen3-8b", model, "--adapter-out", adapter])
 
     result = {"threads": args.threads, "rounds": []}
-    sets = [("Qwen3-8B's shape, 4 bits", gguf, model, adapter)]
+    sets = [] if args.demo_only else [("Qwen3-8B's shape, 4 bits", gguf, model, adapter)]
     if args.demo:
         folder = args.work / "demo"
         if not folder.exists():
