@@ -185,7 +185,7 @@ def main() -> None:
     model, adapter = args.work / "qwen3-8b", args.work / "qwen3-8b-adapter"
     if not model.exists() and not args.demo_only:
         say(f"writing {model}")
-        run([args.bobby, "model", "synth", "--arch", "qwen3-8b", model, "--adapter-out", adapter])
+        run([args.bobby, "model", "synth", "--arch", "qwen3-8b", "--out", model, "--adapter-out", adapter])
 
     result = {"threads": args.threads, "rounds": []}
     sets = [] if args.demo_only else [("Qwen3-8B's shape, 4 bits", gguf, model, adapter)]
