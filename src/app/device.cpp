@@ -7,6 +7,9 @@
 
 #include "app/suggest.h"
 #include "backends/cpu/cpu.h"
+#ifdef BOBBY_CUDA
+#include "backends/cuda/cuda.h"
+#endif
 #include "backends/reference/reference.h"
 
 namespace bobby {
@@ -49,10 +52,14 @@ Result<std::unique_ptr<Backend>> make_named_backend(const Settings& settings) {
       return make_cpu_backend(options);
     }
     case DeviceName::Kind::kCuda:
+#ifdef BOBBY_CUDA
+      return make_cuda_backend({.device = device.index});
+#else
       return fail({.code = ErrorCode::kUnsupported,
                    .where = fmt::format("--device {}", settings.text(Opt::kDevice)),
                    .problem = "this build has no CUDA backend",
-                   .hint = "it comes with a later version; --device cpu works everywhere"});
+                   .hint = "build it with -DBOBBY_CUDA=ON; --device cpu works everywhere"});
+#endif
     case DeviceName::Kind::kMlx:
       return fail({.code = ErrorCode::kUnsupported,
                    .where = "--device mlx",

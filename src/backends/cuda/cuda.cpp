@@ -1,0 +1,234 @@
+#include "backends/cuda/cuda.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <fmt/format.h>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "backends/cuda/attention.h"
+#include "backends/cuda/device.h"
+#include "backends/cuda/linear.h"
+#include "backends/cuda/row_kernels.h"
+#include "backends/cuda/weight.h"
+#include "tensor/formats/affine.h"
+
+namespace bobby {
+namespace {
+
+using namespace cuda;
+
+constexpr std::size_t kCopyOut = std::size_t{4} << 20;
+
+/// A stream of its own, destroyed last.
+class Stream {
+ public:
+  static Result<std::unique_ptr<Stream>> make() {
+    cudaStream_t stream = nullptr;
+    BOBBY_CHECK(check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "a stream"));
+    return std::unique_ptr<Stream>(new Stream(stream));
+  }
+  ~Stream() { cudaStreamDestroy(stream_); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  explicit Stream(cudaStream_t stream) : stream_(stream) {}
+  cudaStream_t stream_;
+};
+
+class CudaBackend : public Backend {
+ public:
+  CudaBackend(std::string device, std::unique_ptr<Stream> stream)
+      : device_(std::move(device)), stream_(std::move(stream)) {}
+  ~CudaBackend() override { cudaStreamSynchronize(stream()); }
+
+  std::string_view name() const override { return "cuda"; }
+  std::string description() const override {
+    return fmt::format("cuda: {}, q15 activations", device_);
+  }
+
+  Result<void> supports(const WeightFormat& format) const override {
+    return check_format(format, kAffineGroupSizes.back(), format.to_string());
+  }
+  Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
+    return DeviceMemory::zeroed(bytes, stream());
+  }
+  Result<std::unique_ptr<Weight>> load_weight(const WeightView& view) override;
+  Result<std::unique_ptr<LoraWeight>> load_lora(const LoraView& view) override;
+  Result<std::unique_ptr<KvStorage>> allocate_kv(const KvShape& shape) override {
+    return CudaKv::make(shape, stream());
+  }
+
+  void embed(const Weight& table, std::span<const std::int32_t> tokens,
+             std::span<const LoraRows> lora, Activation out) override {
+    remember(linear_.embed(table, tokens, lora, out));
+  }
+  void rms_norm(Activation x, const Weight& weight, float eps, Activation out) override {
+    assert(x.rows == out.rows && x.cols == out.cols && weight.cols() == x.cols);
+    cuda::rms_norm(x.data, vector_of(&weight), eps, out.data, static_cast<int>(x.rows),
+                   static_cast<int>(x.cols), stream());
+  }
+  void linear(Activation x, std::span<const Projection> projections) override {
+    remember(linear_.linear(x, projections));
+  }
+  void rope_and_store(const RopeStore& args) override { remember(attention_.rope_and_store(args)); }
+  void attention(const Attention& args) override { remember(attention_.attention(args)); }
+  void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
+    static_cast<CudaKv&>(kv).copy_block(from, to);
+  }
+  void swiglu(Activation gate, Activation up, Activation out) override {
+    assert(gate.rows * gate.cols == up.rows * up.cols);
+    cuda::swiglu(gate.data, up.data, out.data, gate.rows * gate.cols, stream());
+  }
+  void add(Activation x, Activation y) override {
+    assert(x.rows == y.rows && x.cols == y.cols);
+    cuda::add(x.data, y.data, x.rows * x.cols, stream());
+  }
+  void select_rows(Activation x, std::span<const std::int32_t> rows, Activation out) override {
+    assert(out.rows == static_cast<std::int64_t>(rows.size()) && x.cols == out.cols);
+    const std::int32_t* numbers = arguments_.put(rows);
+    if (!numbers)
+      return remember(fail({.code = ErrorCode::kLimit, .problem = "no memory for row numbers"}));
+    cuda::select_rows(x.data, numbers, static_cast<int>(rows.size()), static_cast<int>(x.cols),
+                      out.data, stream());
+  }
+
+  Result<void> copy_out(Activation x, std::span<float> host) override;
+  Result<void> sync() override;
+
+ private:
+  cudaStream_t stream() const { return stream_->get(); }
+  /// What an operation could not do is reported by the next sync() or copy_out().
+  void remember(Result<void> result) {
+    if (!result && !failure_) failure_ = std::move(result).error();
+  }
+
+  std::string device_;
+  std::unique_ptr<Stream> stream_;
+  Uploader uploader_{stream()};
+  SlabAllocator slabs_;
+  StepArguments arguments_{stream()};
+  LinearEngine linear_{stream(), arguments_};
+  AttentionEngine attention_{stream()};
+  std::unique_ptr<PinnedMemory> bounce_;
+  std::optional<Error> failure_;
+};
+
+Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view) {
+  BOBBY_CHECK(check_format(view.format, view.cols, view.name));
+  if (std::max(view.rows, view.cols) > std::numeric_limits<int>::max() / 16)
+    return fail({.code = ErrorCode::kUnsupported,
+                 .where = view.name,
+                 .problem = "is larger than the CUDA kernels count",
+                 .found = fmt::format("[{}, {}]", view.rows, view.cols)});
+  BOBBY_CHECK(linear_.reserve(view.cols));
+  const auto round_up = [](std::size_t bytes) { return (bytes + 255) / 256 * 256; };
+  const auto rows = static_cast<std::size_t>(view.rows);
+  const std::size_t weight_bytes = rows * view.weight_row_bytes();
+  const std::size_t scale_bytes = rows * view.scales_row_bytes();
+  const std::size_t vector_bytes =
+      view.rows == 1 ? static_cast<std::size_t>(view.cols) * sizeof(float) : 0;
+  auto piece = slabs_.allocate(round_up(weight_bytes) + 2 * round_up(scale_bytes) + vector_bytes);
+  if (!piece) return fail(std::move(piece).error().in(view.name));
+  std::byte* scales = piece->data + round_up(weight_bytes);
+  std::byte* biases = scales + round_up(scale_bytes);
+  auto* vector = reinterpret_cast<float*>(biases + round_up(scale_bytes));
+  BOBBY_CHECK(uploader_.upload(view.weight, weight_bytes, piece->data));
+  BOBBY_CHECK(uploader_.upload(view.scales, scale_bytes, scales));
+  BOBBY_CHECK(uploader_.upload(view.biases, scale_bytes, biases));
+  if (vector_bytes > 0) {
+    std::vector<float> values(static_cast<std::size_t>(view.cols));
+    dequantize_row(view, 0, values.data());
+    BOBBY_CHECK(uploader_.upload(values.data(), vector_bytes, vector));
+  }
+  Matrix matrix;
+  matrix.weight = piece->data;
+  matrix.scales = scales;
+  matrix.biases = biases;
+  matrix.rows = static_cast<int>(view.rows);
+  return std::make_unique<CudaWeight>(view, *std::move(piece), matrix,
+                                      vector_bytes > 0 ? vector : nullptr);
+}
+
+Result<std::unique_ptr<LoraWeight>> CudaBackend::load_lora(const LoraView& view) {
+  const auto a_count = static_cast<std::size_t>(view.rank * view.in_features);
+  const auto b_count = static_cast<std::size_t>(view.out_features * view.rank);
+  const auto multipliers =
+      view.output_multiplier ? static_cast<std::size_t>(view.out_features) : std::size_t{0};
+  BOBBY_TRY(auto memory, DeviceMemory::make((a_count + b_count + multipliers) * sizeof(float)));
+  auto* a = static_cast<float*>(memory->data());
+  float* b = a + a_count;
+  float* multiplier = multipliers > 0 ? b + b_count : nullptr;
+  BOBBY_CHECK(uploader_.upload(view.a, a_count * sizeof(float), a));
+  BOBBY_CHECK(uploader_.upload(view.b, b_count * sizeof(float), b));
+  if (multiplier)
+    BOBBY_CHECK(uploader_.upload(view.output_multiplier, multipliers * sizeof(float), multiplier));
+  return std::make_unique<CudaLora>(view, std::move(memory), a, b, multiplier);
+}
+
+Result<void> CudaBackend::copy_out(Activation x, std::span<float> host) {
+  assert(static_cast<std::int64_t>(host.size()) == x.rows * x.cols);
+  if (!bounce_) {
+    BOBBY_TRY(bounce_, PinnedMemory::make(kCopyOut));
+  }
+  constexpr std::size_t kMost = kCopyOut / sizeof(float);
+  for (std::size_t begin = 0; begin < host.size(); begin += kMost) {
+    const std::size_t bytes = std::min(kMost, host.size() - begin) * sizeof(float);
+    BOBBY_CHECK(check(
+        cudaMemcpyAsync(bounce_->data(), x.data + begin, bytes, cudaMemcpyDeviceToHost, stream()),
+        "copying to the host"));
+    BOBBY_CHECK(sync());
+    std::memcpy(host.data() + begin, bounce_->data(), bytes);
+  }
+  return {};
+}
+
+Result<void> CudaBackend::sync() {
+  const cudaError_t waited = cudaStreamSynchronize(stream());
+  const cudaError_t launched = cudaGetLastError();
+  arguments_.reset();
+  attention_.synced();
+  if (failure_) return fail(*std::exchange(failure_, std::nullopt));
+  BOBBY_CHECK(check(waited, "a step"));
+  return check(launched, "a launch");
+}
+
+Error no_device(int index, std::string problem, std::string found = {}) {
+  return {.code = ErrorCode::kUnsupported,
+          .where = fmt::format("--device cuda:{}", index),
+          .problem = std::move(problem),
+          .found = std::move(found),
+          .hint = "--device cpu works everywhere"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options) {
+  int count = 0;
+  if (const cudaError_t code = cudaGetDeviceCount(&count); code != cudaSuccess || count == 0)
+    return fail(no_device(options.device, "this machine has no CUDA device that can be used",
+                          code == cudaSuccess ? "" : cudaGetErrorString(code)));
+  if (options.device < 0 || options.device >= count)
+    return fail(no_device(options.device, "there is no such CUDA device",
+                          fmt::format("{} of them, from 0 on", count)));
+  BOBBY_CHECK(check(cudaSetDevice(options.device), "choosing a device"));
+  cudaDeviceProp properties = {};
+  BOBBY_CHECK(check(cudaGetDeviceProperties(&properties, options.device), "a device"));
+  if (properties.major < 8)
+    return fail(no_device(
+        options.device, "is too old: compute capability 8.0 is the least",
+        fmt::format("{} with {}.{}", properties.name, properties.major, properties.minor)));
+  BOBBY_TRY(auto stream, Stream::make());
+  return std::make_unique<CudaBackend>(
+      fmt::format("{}, {} multiprocessors, {:.0f} GB", properties.name,
+                  properties.multiProcessorCount,
+                  static_cast<double>(properties.totalGlobalMem) / 1e9),
+      std::move(stream));
+}
+
+}  // namespace bobby

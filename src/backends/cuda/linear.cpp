@@ -1,0 +1,166 @@
+#include "backends/cuda/linear.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "backends/cuda/weight.h"
+
+namespace bobby::cuda {
+namespace {
+
+constexpr std::int64_t kRowsAtOnce = 512;  // rows of x that the scratch memory holds
+constexpr int kTileRows = 16;
+constexpr std::size_t kAxFloats = std::size_t{1} << 20;
+
+Element element_of(DType dtype) {
+  return dtype == DType::kF16    ? Element::kF16
+         : dtype == DType::kBF16 ? Element::kBF16
+                                 : Element::kF32;
+}
+
+/// A launch's description of one format, without matrices.
+Matrices format_of(const WeightView& view) {
+  const bool affine = view.format.kind == WeightFormat::Kind::kAffine;
+  Matrices matrices;
+  matrices.cols = static_cast<int>(view.cols);
+  matrices.bits = affine ? view.format.bits : 0;
+  matrices.chunks_a_group = affine ? view.format.group_size / kChunk : 1;
+  matrices.element = element_of(view.format.dtype);
+  return matrices;
+}
+
+void append(Matrices& matrices, const Projection& projection) {
+  Matrix matrix = on_device(*projection.weight).matrix();
+  matrix.out = projection.out.data;
+  matrix.tiles_before = matrices.tiles;
+  matrices.each[matrices.count++] = matrix;
+  matrices.tiles += (matrix.rows + kTileRows - 1) / kTileRows;
+}
+
+}  // namespace
+
+Result<void> LinearEngine::reserve(std::int64_t cols) {
+  if (cols <= cols_) return {};
+  planes_.reset();
+  scales_.reset();
+  const auto numbers = static_cast<std::size_t>(kRowsAtOnce * ((cols + kChunk - 1) / kChunk));
+  BOBBY_TRY(planes_, DeviceMemory::make(numbers * kChunk * 2));
+  BOBBY_TRY(scales_, DeviceMemory::make(numbers * sizeof(float2)));
+  cols_ = cols;
+  return {};
+}
+
+void LinearEngine::product(Activation x, std::int64_t row_begin, std::int64_t rows,
+                           const Matrices& matrices) {
+  const float* from = x.data + row_begin * x.cols;
+  if (matrices.bits == 0) return dense_product(matrices, from, static_cast<int>(rows), stream_);
+  affine_product(matrices,
+                 {static_cast<uint4*>(planes_->data()), static_cast<float2*>(scales_->data())},
+                 static_cast<int>(rows), stream_);
+}
+
+Result<void> LinearEngine::base(Activation x, std::span<const Projection> projections) {
+  for (std::int64_t begin = 0; begin < x.rows; begin += kRowsAtOnce) {
+    const std::int64_t rows = std::min(kRowsAtOnce, x.rows - begin);
+    const WeightFormat* quantized = nullptr;  // the format that the scratch memory is right for
+    for (std::size_t i = 0; i < projections.size();) {
+      const WeightView& view = projections[i].weight->view();
+      Matrices matrices = format_of(view);
+      for (; i < projections.size() && matrices.count < kMatrices &&
+             projections[i].weight->view().format == view.format;
+           ++i) {
+        assert(projections[i].weight->cols() == x.cols && projections[i].out.rows == x.rows);
+        append(matrices, projections[i]);
+        matrices.each[matrices.count - 1].out += begin * projections[i].out.cols;
+      }
+      const bool same = quantized && quantized->bits == view.format.bits &&
+                        quantized->group_size == view.format.group_size;
+      if (matrices.bits != 0 && !same) {
+        quantize(x.data + begin * x.cols, static_cast<int>(rows), static_cast<int>(x.cols),
+                 view.format.group_size, view.format.bits,
+                 {static_cast<uint4*>(planes_->data()), static_cast<float2*>(scales_->data())},
+                 stream_);
+        quantized = &view.format;
+      }
+      product(x, begin, rows, matrices);
+    }
+  }
+  return {};
+}
+
+Result<LoraEntries> LinearEngine::entries_on_device() {
+  LoraEntries entries;
+  entries.count = static_cast<int>(entries_.size());
+  if (entries.count <= LoraEntries::kInline) {
+    std::copy(entries_.begin(), entries_.end(), entries.few);
+    return entries;
+  }
+  entries.many = arguments_.put(std::span<const LoraEntry>(entries_));
+  if (!entries.many)
+    return fail({.code = ErrorCode::kLimit, .problem = "no memory for a step's adapters"});
+  return entries;
+}
+
+Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> projections) {
+  entries_.clear();
+  Finish last;
+  bool any = false;
+  int max_rank = 0;
+  int max_rows = 0;
+  std::int64_t ax_floats = 0;
+  for (const Projection& projection : projections) {
+    last.bias[last.count] = vector_of(projection.bias);
+    last.out[last.count] = projection.out.data;
+    last.rows[last.count] = static_cast<int>(projection.out.cols);
+    any = any || projection.bias != nullptr;
+    for (const LoraRows& rows : projection.lora) {
+      if (rows.row_count == 0) continue;
+      LoraEntry entry = static_cast<const CudaLora&>(*rows.lora).entry(rows);
+      entry.matrix = last.count;
+      entry.ax_begin = static_cast<int>(ax_floats);
+      ax_floats += static_cast<std::int64_t>(entry.row_count) * entry.rank;
+      max_rank = std::max(max_rank, entry.rank);
+      max_rows = std::max(max_rows, entry.row_count);
+      entries_.push_back(entry);
+    }
+    ++last.count;
+  }
+  if (!any && entries_.empty()) return {};
+  BOBBY_TRY(const LoraEntries entries, entries_on_device());
+  const std::size_t needed = static_cast<std::size_t>(ax_floats) * sizeof(float);
+  if (needed > 0 && (!ax_ || ax_->size() < needed)) {
+    ax_.reset();
+    BOBBY_TRY(ax_, DeviceMemory::make(std::max(needed, kAxFloats * sizeof(float))));
+  }
+  float* ax = ax_ ? static_cast<float*>(ax_->data()) : nullptr;
+  if (!entries_.empty()) lora_a(entries, max_rank, max_rows, x.data, ax, stream_);
+  finish(last, entries, ax, static_cast<int>(x.rows), stream_);
+  return {};
+}
+
+Result<void> LinearEngine::linear(Activation x, std::span<const Projection> projections) {
+  while (!projections.empty()) {
+    const auto some = projections.first(std::min<std::size_t>(projections.size(), kMatrices));
+    BOBBY_CHECK(base(x, some));
+    BOBBY_CHECK(adapters(x, some));
+    projections = projections.subspan(some.size());
+  }
+  return {};
+}
+
+Result<void> LinearEngine::embed(const Weight& table, std::span<const std::int32_t> tokens,
+                                 std::span<const LoraRows> lora, Activation out) {
+  assert(out.rows == static_cast<std::int64_t>(tokens.size()) && out.cols == table.cols());
+  entries_.clear();
+  for (const LoraRows& rows : lora)
+    if (rows.row_count > 0)
+      entries_.push_back(static_cast<const CudaLora&>(*rows.lora).entry(rows));
+  BOBBY_TRY(const LoraEntries entries, entries_on_device());
+  const std::int32_t* ids = arguments_.put(tokens);
+  if (!ids) return fail({.code = ErrorCode::kLimit, .problem = "no memory for a step's tokens"});
+  cuda::embed(on_device(table).matrix(), format_of(table.view()), ids,
+              static_cast<int>(tokens.size()), entries, out.data, stream_);
+  return {};
+}
+
+}  // namespace bobby::cuda
