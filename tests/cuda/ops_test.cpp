@@ -32,7 +32,7 @@ TEST_F(CudaOpsTest, RmsNorm) {
     const auto actual = run(*cuda_, 0, rows);
     std::vector<double> limits;
     for (const float value : expected)
-      limits.push_back(std::abs(value) * (gamma(cols / 512 + 24) / 2 + gamma(10)));
+      limits.push_back(std::abs(value) * (gamma(cols / 1024 + 40) / 2 + gamma(10)));
     expect_near_each(actual, expected, limits);
     expect_same_bits(run(*cuda_, rows - 1, 1), rows_of(actual, cols, rows - 1, 1));
   }

@@ -5,7 +5,8 @@
 namespace bobby::cuda {
 namespace {
 
-constexpr int kLevel = 16383;  // q15: what the largest number of a group becomes
+constexpr unsigned kFewTiles = 600;  // fewer keep too little of a large device busy
+constexpr int kLevel = 16383;        // q15: what the largest number of a group becomes
 
 // --- x -> q15 --------------------------------------------------------------------------------
 
@@ -124,18 +125,20 @@ __device__ float add_chunk(float sum, int product, float scale, float bias, floa
   return fmaf(bias, x.y, sum);
 }
 
-/// One row of x: a warp takes two rows of the weight, lane l the chunks l, l + 32, ...; the lanes'
-/// sums are added as by warp_sum().
-template <int Bits, Element Type>
-__global__ void __launch_bounds__(kThreads) gemv_kernel(Matrices matrices, Quantized x) {
-  constexpr int kRows = 2;
+/// One row of x: a warp takes kRows rows of the weight (one where there are too few for the
+/// device), lane l the chunks l, l + 32, ...; the lanes' sums are added as by warp_sum().
+template <int Bits, int kRows, Element Type>
+__global__ void __launch_bounds__(kThreads, Bits == 4 ? (kRows == 1 ? 4 : 2) : 1)
+    gemv_kernel(Matrices matrices, Quantized x) {
   constexpr int kAhead = Bits == 4 ? 4 : 2;  // chunks in flight a lane and row
   allow_next();
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  const int tile = static_cast<int>(blockIdx.x);
+  constexpr int kBlocks = 2 / kRows;  // blocks that share a tile
+  const int tile = static_cast<int>(blockIdx.x) / kBlocks;
+  const int part = static_cast<int>(blockIdx.x) % kBlocks;
   const Matrix& matrix = matrix_of(matrices, tile);
-  const int row = (tile - matrix.tiles_before) * kTileRows + warp * kRows;
+  const int row = (tile - matrix.tiles_before) * kTileRows + (part * kWarps + warp) * kRows;
   const int chunks = matrices.cols / kChunk;
   const int groups = chunks / matrices.chunks_a_group;
   const unsigned char* weights[kRows];
@@ -213,7 +216,7 @@ __device__ void multiply_tile(int (&c)[4], const unsigned (&a)[4], uint2 b) {
 /// the lanes w, w + 8, w + 16 and w + 24 of gemv_kernel(), whose sums are kept apart and added in
 /// the order of warp_sum(): the same bits.
 template <int Bits, int Tiles, Element Type>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, Tiles == 4 ? 1 : 2)
     tile_kernel(Matrices matrices, Quantized x, int x_rows) {
   __shared__ float parts[kWarps][Tiles][kTileRows][8];
   allow_next();
@@ -232,42 +235,60 @@ __global__ void __launch_bounds__(kThreads)
   const auto* weights = static_cast<const unsigned char*>(matrix.weight);
   const auto* bytes = reinterpret_cast<const unsigned char*>(x.planes);
   float sums[4][Tiles][4] = {};
+  int x_bytes[Tiles], x_scales[Tiles][2];  // where this lane's rows of x begin
+#pragma unroll
+  for (int j = 0; j < Tiles; ++j) {
+    const int column = min(x_begin + j * 8 + quad, x_rows - 1);
+    x_bytes[j] = (column * 4 + t / 2) * chunks * 16 + (t % 2) * 8;
+    for (int i = 0; i < 2; ++i)
+      x_scales[j][i] = min(x_begin + j * 8 + t * 2 + i, x_rows - 1) * chunks;
+  }
   begin();
   for (int first = warp; first < chunks; first += 32) {
+    unsigned long long packed[4][2];
+    float scale[4][2], bias[4][2];
+#pragma unroll
+    for (int part = 0; part < 4; ++part) {  // all loads before the first use
+      const int chunk = min(first + part * 8, chunks - 1);
+      const int group = chunk / matrices.chunks_a_group;
+      const unsigned char* at = weights + static_cast<long long>(chunk) * (Bits * 4);
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const long long row = r == 0 ? row0 : row1;
+        packed[part][r] = load_quarter<Bits>(at + row * chunks * (Bits * 4), t);
+        scale[part][r] = widen<Type>(matrix.scales, row * groups + group);
+        bias[part][r] = widen<Type>(matrix.biases, row * groups + group);
+      }
+    }
 #pragma unroll
     for (int part = 0; part < 4; ++part) {
       const int chunk = first + part * 8;
-      if (chunk >= chunks) break;
-      const unsigned char* at = weights + static_cast<long long>(chunk) * (Bits * 4);
-      const uint2 above = spread<Bits>(load_quarter<Bits>(at + row0 * chunks * (Bits * 4), t));
-      const uint2 below = spread<Bits>(load_quarter<Bits>(at + row1 * chunks * (Bits * 4), t));
-      const unsigned a[4] = {above.x, below.x, above.y, below.y};
-      const int group = chunk / matrices.chunks_a_group;
-      const float scale0 = widen<Type>(matrix.scales, row0 * groups + group);
-      const float scale1 = widen<Type>(matrix.scales, row1 * groups + group);
-      const float bias0 = widen<Type>(matrix.biases, row0 * groups + group);
-      const float bias1 = widen<Type>(matrix.biases, row1 * groups + group);
+      if (chunk >= chunks) continue;
+      uint2 hi[Tiles], lo[Tiles];
+      float2 even[Tiles], odd[Tiles];
 #pragma unroll
       for (int j = 0; j < Tiles; ++j) {
-        const long long column = min(x_begin + j * 8 + quad, x_rows - 1);
-        const unsigned char* plane =
-            bytes + ((column * 4 + t / 2) * chunks + chunk) * 16 + (t % 2) * 8;
-        const uint2 hi = *reinterpret_cast<const uint2*>(plane);
-        const uint2 lo = *reinterpret_cast<const uint2*>(plane + 2ll * chunks * 16);
+        const unsigned char* plane = bytes + x_bytes[j] + chunk * 16;
+        hi[j] = *reinterpret_cast<const uint2*>(plane);
+        lo[j] = *reinterpret_cast<const uint2*>(plane + 2ll * chunks * 16);
+        even[j] = x.scales[x_scales[j][0] + chunk];
+        odd[j] = x.scales[x_scales[j][1] + chunk];
+      }
+      const uint2 above = spread<Bits>(packed[part][0]);
+      const uint2 below = spread<Bits>(packed[part][1]);
+      const unsigned a[4] = {above.x, below.x, above.y, below.y};
+#pragma unroll
+      for (int j = 0; j < Tiles; ++j) {
         int c[4] = {};
-        multiply_tile(c, a, hi);
+        multiply_tile(c, a, hi[j]);
 #pragma unroll
         for (int& value : c) value *= 128;
-        multiply_tile(c, a, lo);
-        const long long even = min(x_begin + j * 8 + t * 2, x_rows - 1);
-        const long long odd = min(x_begin + j * 8 + t * 2 + 1, x_rows - 1);
-        const float2 x0 = x.scales[even * chunks + chunk];
-        const float2 x1 = x.scales[odd * chunks + chunk];
+        multiply_tile(c, a, lo[j]);
         float(&sum)[4] = sums[part][j];
-        sum[0] = add_chunk(sum[0], c[0], scale0, bias0, x0);
-        sum[1] = add_chunk(sum[1], c[1], scale0, bias0, x1);
-        sum[2] = add_chunk(sum[2], c[2], scale1, bias1, x0);
-        sum[3] = add_chunk(sum[3], c[3], scale1, bias1, x1);
+        sum[0] = add_chunk(sum[0], c[0], scale[part][0], bias[part][0], even[j]);
+        sum[1] = add_chunk(sum[1], c[1], scale[part][0], bias[part][0], odd[j]);
+        sum[2] = add_chunk(sum[2], c[2], scale[part][1], bias[part][1], even[j]);
+        sum[3] = add_chunk(sum[3], c[3], scale[part][1], bias[part][1], odd[j]);
       }
     }
   }
@@ -294,8 +315,10 @@ __global__ void __launch_bounds__(kThreads)
 template <int Bits, Element Type>
 void affine_product_of(const Matrices& matrices, Quantized x, int rows, cudaStream_t stream) {
   const auto tiles = static_cast<unsigned>(matrices.tiles);
-  if (rows == 1)
-    launch(gemv_kernel<Bits, Type>, dim3(tiles), kThreads, 0, stream, matrices, x);
+  if (rows == 1 && tiles < kFewTiles)
+    launch(gemv_kernel<Bits, 1, Type>, dim3(2 * tiles), kThreads, 0, stream, matrices, x);
+  else if (rows == 1)
+    launch(gemv_kernel<Bits, 2, Type>, dim3(tiles), kThreads, 0, stream, matrices, x);
   else if (rows <= 8)
     launch(tile_kernel<Bits, 1, Type>, dim3(tiles), kThreads, 0, stream, matrices, x, rows);
   else if (rows <= 16)

@@ -155,15 +155,18 @@ __device__ void scores_of(const unsigned char* key, const float* q, int q_stride
   int i = 0;
   if constexpr (Format == KvFormat::kF16) {
     if (head_dim % 8 == 0) {
-#pragma unroll 4
+#pragma unroll 8
       for (; i < head_dim; i += 8) {
         const uint4 words = *reinterpret_cast<const uint4*>(key + i * 2);
         const auto* halves = reinterpret_cast<const __half*>(&words);
 #pragma unroll
-        for (int j = 0; j < 8; ++j) {
-          const float value = __half2float(halves[j]);
+        for (int h = 0; h < kHeadsAtOnce; ++h) {
+          const float4 low = *reinterpret_cast<const float4*>(rows[h] + i);
+          const float4 high = *reinterpret_cast<const float4*>(rows[h] + i + 4);
+          const float numbers[8] = {low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w};
 #pragma unroll
-          for (int h = 0; h < kHeadsAtOnce; ++h) scores[h] = fmaf(rows[h][i + j], value, scores[h]);
+          for (int j = 0; j < 8; ++j)
+            scores[h] = fmaf(numbers[j], __half2float(halves[j]), scores[h]);
         }
       }
     }
@@ -179,7 +182,7 @@ __device__ void scores_of(const unsigned char* key, const float* q, int q_stride
 template <KvFormat Format>
 __global__ void __launch_bounds__(kThreads)
     span_kernel(AttendArgs args, KvLayer kv, Places places) {
-  extern __shared__ float shared[];
+  extern __shared__ __align__(16) float shared[];
   __shared__ unsigned char* values[kSpan];
   __shared__ float value_scales[kSpan];
   allow_next();
@@ -253,7 +256,7 @@ __global__ void __launch_bounds__(kThreads)
   for (int d = tid; d < dim; d += kThreads) {
     for (int h = 0; h < group; h += kHeadsAtOnce) {
       float sums[kHeadsAtOnce] = {};
-#pragma unroll 8
+#pragma unroll 16
       for (int p = 0; p < count; ++p) {
         float value = cell<Format>(values[p], d);
         if constexpr (Format == KvFormat::kInt8) value *= value_scales[p];

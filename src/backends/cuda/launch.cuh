@@ -43,9 +43,7 @@ __device__ inline float block_sum(float value, float* shared) {
   __syncthreads();
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
-  float sum = 0.0f;
-  for (unsigned i = 0; i < warps; ++i) sum += shared[i];
-  return sum;
+  return warp_sum(threadIdx.x % 32 < warps ? shared[threadIdx.x % 32] : 0.0f);
 }
 #endif
 

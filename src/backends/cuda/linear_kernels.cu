@@ -53,7 +53,7 @@ __global__ void lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
   const float* a = entry.a + static_cast<long long>(r) * entry.in_features;
   const float* from = x + static_cast<long long>(entry.row_begin + row) * entry.in_features;
   float sum = 0.0f;
-#pragma unroll 4
+#pragma unroll 16
   for (int i = static_cast<int>(threadIdx.x); i < entry.in_features; i += kThreads)
     sum = fmaf(a[i], from[i], sum);
   sum = block_sum(sum, shared);

@@ -5,24 +5,41 @@ namespace bobby::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kNormThreads = 512;
+constexpr int kNormThreads = 1024;
+constexpr int kNormHeld = 8;  // numbers that a thread keeps between the two passes
 
 __global__ void rms_norm_kernel(const float* x, const float* weight, float eps, float* out,
                                 int cols) {
   __shared__ float shared[32];
   allow_next();
+  float weights[kNormHeld];  // fetched while x is still being made
+#pragma unroll
+  for (int j = 0; j < kNormHeld; ++j) {
+    const int i = static_cast<int>(threadIdx.x) + j * kNormThreads;
+    weights[j] = i < cols ? weight[i] : 0.0f;
+  }
   begin();
   const float* in = x + static_cast<long long>(blockIdx.x) * cols;
   float* to = out + static_cast<long long>(blockIdx.x) * cols;
+  float held[kNormHeld];
   float squares = 0.0f;
-#pragma unroll 8
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kNormThreads)
-    squares = fmaf(in[i], in[i], squares);
+#pragma unroll
+  for (int j = 0; j < kNormHeld; ++j) {
+    const int i = static_cast<int>(threadIdx.x) + j * kNormThreads;
+    held[j] = i < cols ? in[i] : 0.0f;
+  }
+#pragma unroll
+  for (int j = 0; j < kNormHeld; ++j) squares = fmaf(held[j], held[j], squares);
+  const int rest = static_cast<int>(threadIdx.x) + kNormHeld * kNormThreads;
+  for (int i = rest; i < cols; i += kNormThreads) squares = fmaf(in[i], in[i], squares);
   const float mean = block_sum(squares, shared) / static_cast<float>(cols);
   const float factor = 1.0f / sqrtf(mean + eps);
-#pragma unroll 8
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kNormThreads)
-    to[i] = in[i] * factor * weight[i];
+#pragma unroll
+  for (int j = 0; j < kNormHeld; ++j) {
+    const int i = static_cast<int>(threadIdx.x) + j * kNormThreads;
+    if (i < cols) to[i] = held[j] * factor * weights[j];
+  }
+  for (int i = rest; i < cols; i += kNormThreads) to[i] = in[i] * factor * weight[i];
 }
 
 __global__ void swiglu_kernel(const float* gate, const float* up, float* out, long long count) {
