@@ -3,7 +3,7 @@
 # Looked for in BOBBY_CUDA_ROOT (a toolkit, or a virtual environment with nvidia-cuda-nvcc,
 # nvidia-nvvm, nvidia-cuda-crt, nvidia-cuda-runtime and nvidia-cuda-cccl), CUDACXX and the PATH.
 set(BOBBY_CUDA_ROOT "" CACHE PATH "Where CUDA lies: a toolkit, or a virtual environment with its packages")
-set(BOBBY_CUDA_ARCHITECTURES "80;90a;80-virtual" CACHE STRING "sm_XX to compile for; XX-virtual: PTX")
+set(BOBBY_CUDA_ARCHITECTURES "80;90a;90-virtual" CACHE STRING "sm_XX to compile for; XX-virtual: PTX")
 
 file(GLOB bobby_cuda_folders ${BOBBY_CUDA_ROOT}/lib/python3*/site-packages/nvidia/cu1*)
 if(DEFINED ENV{CUDACXX})

@@ -47,7 +47,19 @@ __device__ inline float block_sum(float value, float* shared) {
 }
 #endif
 
-/// Errors of a launch stay with the runtime until Stream::sync() asks for them.
+/// Whether the device knows programmatic dependent launch: from compute capability 9.0 on.
+inline bool can_overlap() {
+  static const bool can = [] {
+    int device = 0;
+    int major = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major >= 9;
+  }();
+  return can;
+}
+
+/// Errors of a launch stay with the runtime until Backend::sync() asks for them.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::size_t shared,
             cudaStream_t stream, Arguments... arguments) {
@@ -61,7 +73,7 @@ void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::siz
   config.dynamicSmemBytes = shared;
   config.stream = stream;
   config.attrs = &attribute;
-  config.numAttrs = 1;
+  config.numAttrs = can_overlap() ? 1 : 0;
   cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 
