@@ -5,14 +5,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-git ls-files '*.h' '*.cpp' | xargs clang-format --dry-run -Werror
+git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
 for script in $(git ls-files '*.sh' .ci/run); do sh -n "$script"; done
 
 [ "${1:-}" = tidy ] || exit 0
 [ -f build/release/compile_commands.json ] || cmake --preset release >/dev/null
 # Kernels are checked by the compiler that builds them: clang-tidy lacks their per-file ISA flags, and
-# clang 14 does not know the processor features that isa.cpp asks for.
+# clang 14 does not know the processor features that isa.cpp asks for. CUDA is in no release build.
 files=$(git ls-files 'src/*.cpp' 'libs/*/src/*.cpp' |
-  grep -v -e '^src/backends/cpu/linear/kernels_' -e '^src/backends/cpu/ops/' -e '/isa\.cpp$')
+  grep -v -e '^src/backends/cpu/linear/kernels_' -e '^src/backends/cpu/linear/amx_' \
+    -e '^src/backends/cpu/ops/' -e '/isa\.cpp$' -e '^src/backends/cuda/')
 printf '%s\n' $files | xargs -P "$(nproc)" -n 4 clang-tidy -p build/release --quiet \
   --extra-arg=-Wno-unknown-warning-option --warnings-as-errors='*' 2>/dev/null

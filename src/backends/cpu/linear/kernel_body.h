@@ -7,7 +7,9 @@
 //   zero_i, zero_f, load_words(bytes), spread<bits>(bytes): 32 values of 3, 5 or 6 bits,
 //   field<bits, i>(words), dot<lanes>(acc, words, x): acc + products, each product in a lane of its
 //   own group, reduce<lanes>(I32[lanes]): sums of `lanes` adjacent lanes = sixteen sums in order,
-//   add_i, to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32).
+//   to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32);
+//   with BOBBY_MASKED_LOADS also load_words_part(bytes, count) and load_as_part<type>(bytes,
+//   count), which read `count` and no more.
 
 #include "backends/cpu/linear/kernels.h"
 #include "backends/cpu/linear/quantize_group.h"

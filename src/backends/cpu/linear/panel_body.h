@@ -7,6 +7,8 @@
 // transpose(Words[16], out): 16 x 16 doublewords, bits(F32) as Words, load_panel(words),
 // dot_pair(acc, words, x): two values of x times every lane's two words, broadcast(float*),
 // store_f(float*, F32), prefetch(bytes).
+// With BOBBY_BYTE_PANELS also byte_field<bits, i>(words) and dot_quad(acc, words, x): four bytes of
+// x times every lane's four.
 
 namespace bobby::cpu {
 namespace {
