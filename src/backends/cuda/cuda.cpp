@@ -13,6 +13,7 @@
 #include "backends/cuda/device.h"
 #include "backends/cuda/linear.h"
 #include "backends/cuda/row_kernels.h"
+#include "backends/cuda/tiled_kernels.h"
 #include "backends/cuda/weight.h"
 #include "tensor/formats/affine.h"
 
@@ -22,6 +23,7 @@ namespace {
 using namespace cuda;
 
 constexpr std::size_t kCopyOut = std::size_t{4} << 20;
+constexpr std::size_t kReorder = std::size_t{16} << 20;  // of a weight, put into tile order at once
 
 /// A stream of its own, destroyed last.
 class Stream {
@@ -103,6 +105,8 @@ class CudaBackend : public Backend {
 
  private:
   cudaStream_t stream() const { return stream_->get(); }
+  Result<void> upload(const WeightView& view, std::byte* to);
+  Result<void> upload_tiles(const WeightView& view, std::byte* to);
   /// What an operation could not do is reported by the next sync() or copy_out().
   void remember(Result<void> result) {
     if (!result && !failure_) failure_ = std::move(result).error();
@@ -116,8 +120,51 @@ class CudaBackend : public Backend {
   LinearEngine linear_{stream(), arguments_};
   AttentionEngine attention_{stream()};
   std::unique_ptr<PinnedMemory> bounce_;
+  std::unique_ptr<DeviceMemory> file_order_;  // rows of a weight before they are put in tile order
   std::optional<Error> failure_;
 };
+
+std::size_t round_up(std::size_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
+
+/// As the file has it: levels or elements, then scales, then biases.
+Result<void> CudaBackend::upload(const WeightView& view, std::byte* to) {
+  const auto rows = static_cast<std::size_t>(view.rows);
+  const std::size_t scale_bytes = rows * view.scales_row_bytes();
+  std::byte* scales = to + round_up(rows * view.weight_row_bytes());
+  BOBBY_CHECK(uploader_.upload(view.weight, rows * view.weight_row_bytes(), to));
+  BOBBY_CHECK(uploader_.upload(view.scales, scale_bytes, scales));
+  return uploader_.upload(view.biases, scale_bytes, scales + round_up(scale_bytes));
+}
+
+/// In tile order, some rows at a time by way of a stretch in the file's order.
+Result<void> CudaBackend::upload_tiles(const WeightView& view, std::byte* to) {
+  const std::size_t row_bytes = view.weight_row_bytes() + 2 * view.scales_row_bytes();
+  const std::size_t tile = kTileRows * row_bytes;
+  const std::size_t room = std::max(tile, kReorder / tile * tile);
+  if (!file_order_ || file_order_->size() < room + 1024) {
+    file_order_.reset();
+    BOBBY_TRY(file_order_, DeviceMemory::make(std::max(room, kReorder) + 1024));
+  }
+  auto* stretch = static_cast<std::byte*>(file_order_->data());
+  const auto most = static_cast<std::int64_t>(room / row_bytes);
+  WeightView some = view;
+  for (std::int64_t begin = 0; begin < view.rows; begin += most) {
+    some.rows = std::min(most, view.rows - begin);
+    const auto skip = static_cast<std::size_t>(begin);
+    some.weight = view.weight + skip * view.weight_row_bytes();
+    some.scales = view.scales + skip * view.scales_row_bytes();
+    some.biases = view.biases + skip * view.scales_row_bytes();
+    BOBBY_CHECK(upload(some, stretch));
+    const auto rows = static_cast<std::size_t>(some.rows);
+    const std::byte* scales = stretch + round_up(rows * view.weight_row_bytes());
+    reorder_tiles(stretch, scales, scales + round_up(rows * view.scales_row_bytes()),
+                  static_cast<int>(some.rows), static_cast<int>(view.cols),
+                  to + skip / kTileRows * tile_bytes(view.cols), stream());
+  }
+  return {};
+}
 
 Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view) {
   BOBBY_CHECK(check_format(view.format, view.cols, view.name));
@@ -127,7 +174,6 @@ Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view)
                  .problem = "is larger than the CUDA kernels count",
                  .found = fmt::format("[{}, {}]", view.rows, view.cols)});
   BOBBY_CHECK(linear_.reserve(view.cols));
-  const auto round_up = [](std::size_t bytes) { return (bytes + 255) / 256 * 256; };
   const auto rows = static_cast<std::size_t>(view.rows);
   const std::size_t weight_bytes = rows * view.weight_row_bytes();
   const std::size_t scale_bytes = rows * view.scales_row_bytes();
@@ -138,9 +184,7 @@ Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view)
   std::byte* scales = piece->data + round_up(weight_bytes);
   std::byte* biases = scales + round_up(scale_bytes);
   auto* vector = reinterpret_cast<float*>(biases + round_up(scale_bytes));
-  BOBBY_CHECK(uploader_.upload(view.weight, weight_bytes, piece->data));
-  BOBBY_CHECK(uploader_.upload(view.scales, scale_bytes, scales));
-  BOBBY_CHECK(uploader_.upload(view.biases, scale_bytes, biases));
+  BOBBY_CHECK(has_tile_order(view) ? upload_tiles(view, piece->data) : upload(view, piece->data));
   if (vector_bytes > 0) {
     std::vector<float> values(static_cast<std::size_t>(view.cols));
     dequantize_row(view, 0, values.data());

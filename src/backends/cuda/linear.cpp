@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <cassert>
+#include <optional>
 
+#include "backends/cuda/tiled_kernels.h"
 #include "backends/cuda/weight.h"
 
 namespace bobby::cuda {
 namespace {
 
 constexpr std::int64_t kRowsAtOnce = 512;  // rows of x that the scratch memory holds
-constexpr int kTileRows = 16;
 constexpr std::size_t kAxFloats = std::size_t{1} << 20;
 
 Element element_of(DType dtype) {
@@ -19,13 +20,15 @@ Element element_of(DType dtype) {
 }
 
 /// A launch's description of one format, without matrices.
-Matrices format_of(const WeightView& view) {
+Matrices format_of(const Weight& weight) {
+  const WeightView& view = weight.view();
   const bool affine = view.format.kind == WeightFormat::Kind::kAffine;
   Matrices matrices;
   matrices.cols = static_cast<int>(view.cols);
   matrices.bits = affine ? view.format.bits : 0;
   matrices.chunks_a_group = affine ? view.format.group_size / kChunk : 1;
   matrices.element = element_of(view.format.dtype);
+  matrices.tiled = on_device(weight).tiled();
   return matrices;
 }
 
@@ -53,34 +56,43 @@ Result<void> LinearEngine::reserve(std::int64_t cols) {
 void LinearEngine::product(Activation x, std::int64_t row_begin, std::int64_t rows,
                            const Matrices& matrices) {
   const float* from = x.data + row_begin * x.cols;
-  if (matrices.bits == 0) return dense_product(matrices, from, static_cast<int>(rows), stream_);
-  affine_product(matrices,
-                 {static_cast<uint4*>(planes_->data()), static_cast<float2*>(scales_->data())},
-                 static_cast<int>(rows), stream_);
+  const int count = static_cast<int>(rows);
+  auto* bytes = static_cast<uint4*>(planes_->data());
+  auto* scales = static_cast<float2*>(scales_->data());
+  if (matrices.bits == 0) return dense_product(matrices, from, count, stream_);
+  if (matrices.tiled) return tiled_product(matrices, {bytes, scales}, count, stream_);
+  affine_product(matrices, {bytes, scales}, count, stream_);
+}
+
+void LinearEngine::to_q15(const Matrices& format, const float* x, int rows) {
+  auto* bytes = static_cast<uint4*>(planes_->data());
+  auto* scales = static_cast<float2*>(scales_->data());
+  if (format.tiled) return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
+  quantize(x, rows, format.cols, format.chunks_a_group * kChunk, format.bits, {bytes, scales},
+           stream_);
 }
 
 Result<void> LinearEngine::base(Activation x, std::span<const Projection> projections) {
   for (std::int64_t begin = 0; begin < x.rows; begin += kRowsAtOnce) {
     const std::int64_t rows = std::min(kRowsAtOnce, x.rows - begin);
-    const WeightFormat* quantized = nullptr;  // the format that the scratch memory is right for
+    std::optional<Matrices> quantized;  // the format that the scratch memory is right for
     for (std::size_t i = 0; i < projections.size();) {
-      const WeightView& view = projections[i].weight->view();
-      Matrices matrices = format_of(view);
+      const CudaWeight& first = on_device(*projections[i].weight);
+      Matrices matrices = format_of(first);
       for (; i < projections.size() && matrices.count < kMatrices &&
-             projections[i].weight->view().format == view.format;
+             projections[i].weight->view().format == first.view().format &&
+             on_device(*projections[i].weight).tiled() == first.tiled();
            ++i) {
         assert(projections[i].weight->cols() == x.cols && projections[i].out.rows == x.rows);
         append(matrices, projections[i]);
         matrices.each[matrices.count - 1].out += begin * projections[i].out.cols;
       }
-      const bool same = quantized && quantized->bits == view.format.bits &&
-                        quantized->group_size == view.format.group_size;
+      const bool same = quantized && quantized->bits == matrices.bits &&
+                        quantized->chunks_a_group == matrices.chunks_a_group &&
+                        quantized->tiled == matrices.tiled;
       if (matrices.bits != 0 && !same) {
-        quantize(x.data + begin * x.cols, static_cast<int>(rows), static_cast<int>(x.cols),
-                 view.format.group_size, view.format.bits,
-                 {static_cast<uint4*>(planes_->data()), static_cast<float2*>(scales_->data())},
-                 stream_);
-        quantized = &view.format;
+        to_q15(matrices, x.data + begin * x.cols, static_cast<int>(rows));
+        quantized = matrices;
       }
       product(x, begin, rows, matrices);
     }
@@ -158,8 +170,8 @@ Result<void> LinearEngine::embed(const Weight& table, std::span<const std::int32
   BOBBY_TRY(const LoraEntries entries, entries_on_device());
   const std::int32_t* ids = arguments_.put(tokens);
   if (!ids) return fail({.code = ErrorCode::kLimit, .problem = "no memory for a step's tokens"});
-  cuda::embed(on_device(table).matrix(), format_of(table.view()), ids,
-              static_cast<int>(tokens.size()), entries, out.data, stream_);
+  cuda::embed(on_device(table).matrix(), format_of(table), ids, static_cast<int>(tokens.size()),
+              entries, out.data, stream_);
   return {};
 }
 

@@ -27,6 +27,7 @@ class LinearEngine {
  private:
   Result<void> base(Activation x, std::span<const Projection> projections);
   Result<void> adapters(Activation x, std::span<const Projection> projections);
+  void to_q15(const Matrices& format, const float* x, int rows);
   void product(Activation x, std::int64_t row_begin, std::int64_t rows, const Matrices& matrices);
   Result<LoraEntries> entries_on_device();
 

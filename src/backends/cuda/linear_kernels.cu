@@ -91,6 +91,22 @@ __global__ void finish_kernel(Finish args, LoraEntries entries, const float* ax)
 
 // --- embed -----------------------------------------------------------------------------------
 
+/// One number of a weight in tile order.
+template <Element Type>
+__device__ float tiled_number(const unsigned char* tiles, int cols, long long row, int column) {
+  const int groups = cols / kTileGroup;
+  const unsigned char* record =
+      tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
+  const int quad = static_cast<int>(row % 8);
+  const int below = static_cast<int>(row % kTileRows) / 8;
+  const int in_group = column % kTileGroup;
+  const int word = (quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below;
+  const unsigned level =
+      reinterpret_cast<const unsigned*>(record)[word] >> (in_group % 8 * 4) & 15u;
+  const unsigned char* pair = record + kTileLevelBytes + (quad * 2 + below) * 4;
+  return widen<Type>(pair, 0) * static_cast<float>(level) + widen<Type>(pair, 1);
+}
+
 template <Element Type>
 __global__ void embed_kernel(Matrix table, Matrices format, const int* tokens, LoraEntries entries,
                              float* out) {
@@ -103,6 +119,9 @@ __global__ void embed_kernel(Matrix table, Matrices format, const int* tokens, L
   float value;
   if (format.bits == 0) {
     value = widen<Type>(table.weight, token * format.cols + column);
+  } else if (format.tiled) {
+    value = tiled_number<Type>(static_cast<const unsigned char*>(table.weight), format.cols, token,
+                               column);
   } else {
     const auto* words =
         static_cast<const unsigned*>(table.weight) + token * (format.cols / kChunk) * format.bits;

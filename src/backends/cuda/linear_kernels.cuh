@@ -7,12 +7,12 @@
 
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/linear_kernels.h"
+#include "backends/cuda/tile_order.h"
 
 namespace bobby::cuda {
 
 inline constexpr int kThreads = 256;
 inline constexpr int kWarps = kThreads / 32;
-inline constexpr int kTileRows = 16;  // rows of a weight that a tile takes
 
 template <Element Type>
 __device__ float widen(const void* from, long long index) {

@@ -15,7 +15,7 @@ inline constexpr int kChunk = 32;
 enum class Element : int { kF32, kF16, kBF16 };
 
 /// A weight on the device. Dense: `weight` holds `element`s; affine: packed words, and `element`s
-/// in scales and biases.
+/// in scales and biases; in tile order: `weight` holds all of it.
 struct Matrix {
   const void* weight = nullptr;
   const void* scales = nullptr;
@@ -35,6 +35,7 @@ struct Matrices {
   int cols = 0;
   int bits = 0;  ///< 0: dense
   int chunks_a_group = 0;
+  bool tiled = false;  ///< in tile order: see tile_order.h
   Element element = Element::kF32;
 };
 

@@ -6,25 +6,33 @@
 #include "backends/backend.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/linear_kernels.h"
+#include "backends/cuda/tile_order.h"
 
 namespace bobby::cuda {
 
-/// A weight's copy on the device, in the file's own layout.
+/// A weight's copy on the device: in tile order where has_tile_order() says so, else as the file
+/// has it.
 class CudaWeight : public Weight {
  public:
   CudaWeight(const WeightView& view, SlabAllocator::Piece memory, Matrix matrix,
              const float* vector)
-      : Weight(view), memory_(std::move(memory)), matrix_(matrix), vector_(vector) {}
+      : Weight(view),
+        memory_(std::move(memory)),
+        matrix_(matrix),
+        vector_(vector),
+        tiled_(has_tile_order(view)) {}
 
   /// Without `out` and `tiles_before`, which belong to a launch.
   const Matrix& matrix() const { return matrix_; }
   /// [cols] in fp32, for a weight of one row; otherwise null.
   const float* vector() const { return vector_; }
+  bool tiled() const { return tiled_; }
 
  private:
   SlabAllocator::Piece memory_;
   Matrix matrix_;
   const float* vector_;
+  bool tiled_;
 };
 
 inline const CudaWeight& on_device(const Weight& weight) {
