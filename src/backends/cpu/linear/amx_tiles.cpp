@@ -20,6 +20,35 @@ constexpr std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
 }
 
+// ---- Order ----------------------------------------------------------------------------------
+
+// Sums run apart for each class, groups g, g + 16, g + 32, ...; so that a class's sums can stay in
+// registers, its groups stand together: those of x one after the other, class after class, and
+// weights in strips, the runs of kWide columns that hold the same classes.
+constexpr int kWide = 128;
+constexpr int kWideTiles = kWide / kBlockColumns;
+
+/// Where class c's groups begin among `groups` in the order of classes; at kChunkGroups, their end.
+constexpr std::int64_t class_begin(std::int64_t groups, std::int64_t c) {
+  const std::int64_t more = groups % kChunkGroups;
+  return c * (groups / kChunkGroups) + (c < more ? c : more);
+}
+
+template <int kGroup>
+constexpr int kStrips = kChunkGroups* kGroup / kWide;
+template <int kGroup>
+constexpr int kStripClasses = kWide / kGroup;
+
+/// The strips of a row of `groups` groups: strip s has wide(s) runs, s, s + kStrips, ...
+template <int kGroup>
+struct Strips {
+  explicit Strips(std::int64_t groups) : all((groups * kGroup + kWide - 1) / kWide) {}
+  std::int64_t wide(std::int64_t s) const {
+    return all / kStrips<kGroup> + (s < all % kStrips<kGroup> ? 1 : 0);
+  }
+  std::int64_t all;
+};
+
 // ---- Packing activations --------------------------------------------------------------------
 
 // 32 and 32 words to 64 bytes, each word's lower half.
@@ -28,52 +57,65 @@ inline __m512i bytes_of_words(__m512i first, __m512i second) {
                             _mm512_cvtepi16_epi8(second), 1);
 }
 
-// A tile of x: for each 64 columns the high parts, then the low parts, each [columns / 4][16 rows]
-// of four bytes. Rows and columns that x does not have are zero.
+// Columns [begin, begin + columns) of sixteen rows, at most 64, to out: the high parts, then the
+// low parts, each [columns / 4][16 rows] of four bytes.
+inline void pack_block(const std::int16_t (*q)[kWide], int begin, int columns, bool int8,
+                       std::int8_t* out) {
+  __m512i high[kSide];
+  __m512i low[kSide];
+  for (int r = 0; r < kSide; ++r) {
+    const __m512i first = _mm512_load_si512(q[r] + begin);
+    const __m512i second =
+        columns > 32 ? _mm512_load_si512(q[r] + begin + 32) : _mm512_setzero_si512();
+    if (int8) {
+      low[r] = bytes_of_words(first, second);
+      continue;
+    }
+    const __m512i mask = _mm512_set1_epi16(127);
+    high[r] = bytes_of_words(_mm512_srai_epi16(first, 7), _mm512_srai_epi16(second, 7));
+    low[r] = bytes_of_words(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
+  }
+  alignas(64) std::uint32_t lanes[kSide * kSide];
+  const std::size_t bytes = static_cast<std::size_t>(columns) * kSide;
+  if (!int8) {
+    V::transpose(high, lanes);
+    __builtin_memcpy(out, lanes, bytes);
+    out += bytes;
+  }
+  V::transpose(low, lanes);
+  __builtin_memcpy(out, lanes, bytes);
+}
+
+// A tile of x: the groups in the order of classes, of each its blocks of 64 columns or fewer. Rows
+// that x does not have are zero.
 void pack_tile(const TilePackArgs& a) {
   const bool int8 = a.level == kInt8Level;
-  const int unit = a.group_size < kBlockColumns ? kBlockColumns : a.group_size;
-  for (std::int64_t column = 0; column < a.cols; column += unit) {
-    alignas(64) std::int16_t q[kSide][128];
-    __builtin_memset(q, 0, sizeof q);
-    for (int i = 0; i < unit && column + i < a.cols; i += a.group_size) {
-      const std::int64_t g = (column + i) / a.group_size;
-      for (int r = 0; r < kSide; ++r) {
-        float scale = 0.0f;
-        std::int32_t sum = 0;
-        if (r < a.rows) {
-          const float* x = a.x + r * a.x_stride + column + i;
-          const GroupQuantizer quantizer =
-              group_quantizer(x, a.group_size, static_cast<float>(a.level));
-          scale = quantizer.scale;
-          if (quantizer.inverse != 0.0f) {
-            sum = quantize_group(x, a.group_size, quantizer.inverse, q[r] + i);
-          }
+  const std::int64_t groups = a.cols / a.group_size;
+  const int columns = a.group_size < kBlockColumns ? a.group_size : kBlockColumns;
+  const std::int64_t group_bytes = std::int64_t{a.group_size} * kSide * (int8 ? 1 : 2);
+  alignas(64) std::int16_t q[kSide][kWide];
+  __builtin_memset(q, 0, sizeof q);
+  for (std::int64_t g = a.group_begin; g < a.group_end; ++g) {
+    for (int r = 0; r < kSide; ++r) {
+      float scale = 0.0f;
+      std::int32_t sum = 0;
+      if (r < a.rows) {
+        const float* x = a.x + r * a.x_stride + g * a.group_size;
+        const GroupQuantizer quantizer =
+            group_quantizer(x, a.group_size, static_cast<float>(a.level));
+        scale = quantizer.scale;
+        if (quantizer.inverse != 0.0f) {
+          sum = quantize_group(x, a.group_size, quantizer.inverse, q[r]);
+        } else {
+          __builtin_memset(q[r], 0, sizeof q[r]);
         }
-        a.scale[g * kSide + r] = scale;
-        a.sum[g * kSide + r] = scale * static_cast<float>(sum);
       }
+      a.scale[g * kSide + r] = scale;
+      a.sum[g * kSide + r] = scale * static_cast<float>(sum);
     }
-    for (int i = 0; i < unit; i += kBlockColumns) {
-      __m512i high[kSide];
-      __m512i low[kSide];
-      for (int r = 0; r < kSide; ++r) {
-        const __m512i first = _mm512_load_si512(q[r] + i);
-        const __m512i second = _mm512_load_si512(q[r] + i + 32);
-        if (int8) {
-          low[r] = bytes_of_words(first, second);
-          continue;
-        }
-        const __m512i mask = _mm512_set1_epi16(127);
-        high[r] = bytes_of_words(_mm512_srai_epi16(first, 7), _mm512_srai_epi16(second, 7));
-        low[r] = bytes_of_words(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
-      }
-      auto* out = reinterpret_cast<std::uint32_t*>(a.q + (column + i) * kSide * (int8 ? 1 : 2));
-      if (!int8) {
-        V::transpose(high, out);
-        out += kTileBytes / 4;
-      }
-      V::transpose(low, out);
+    const std::int64_t place = class_begin(groups, g % kChunkGroups) + g / kChunkGroups;
+    for (int i = 0; i < a.group_size; i += columns) {
+      pack_block(q, i, columns, int8, a.q + place * group_bytes + i * kSide * (int8 ? 1 : 2));
     }
   }
 }
@@ -101,8 +143,8 @@ inline __m512i unpack_block(const unsigned char* bytes) {
   }
 }
 
-// Sixteen rows of the weight, or a chunk of their groups: tiles [columns / 64][16][64], scales and
-// biases [groups][16] in fp32.
+// Sixteen rows of the weight: the tiles [kWideTiles][wide(s)][16][64] of one strip, or of one strip
+// after the other, and scales and biases [groups][16] in fp32.
 struct Panel {
   unsigned char* tiles;
   float* scales;
@@ -110,9 +152,9 @@ struct Panel {
 };
 
 struct PanelSizes {
-  PanelSizes(std::int64_t groups, int group_size)
-      : tiles(round_up(groups * group_size, kBlockColumns) * kSide),
-        scales(round_up(groups, kChunkGroups) * kSide * 4) {}
+  /// `wide`: runs of kWide columns that the tiles hold.
+  PanelSizes(std::int64_t wide, std::int64_t groups)
+      : tiles(wide * kWide * kSide), scales(round_up(groups, kChunkGroups) * kSide * 4) {}
   std::int64_t bytes() const { return tiles + 2 * scales; }
   Panel at(void* scratch, std::int64_t index) const {
     auto* tiles_at = static_cast<unsigned char*>(scratch) + index * bytes();
@@ -123,42 +165,42 @@ struct PanelSizes {
   std::int64_t scales;
 };
 
-// Groups [first, first + kChunkGroups) of a row, or up to its end, of rows [row, row + rows).
-struct Part {
-  std::int64_t row;
-  int rows;
-  std::int64_t first;
-  std::int64_t groups;
-};
-
-// Four blocks of a row at a time: all sixteen rows' tiles of them stay in the first cache.
-template <int kBits>
-void unpack_tiles(const QuantArgs& a, const Part& part, unsigned char* tiles) {
+// The runs of one strip of rows [row, row + rows) to `tiles`.
+template <int kBits, int kGroup>
+void unpack_strip_of(const QuantArgs& a, std::int64_t row, int rows, std::int64_t strip,
+                     unsigned char* tiles) {
   constexpr int kBlockBytes = kBlockColumns * kBits / 8;
-  constexpr std::int64_t kStep = 4 * kBlockBytes;
-  const std::int64_t skip = part.first * a.group_size * kBits / 8;
-  const std::int64_t bytes = part.groups * a.group_size * kBits / 8;
-  for (std::int64_t begin = 0; begin < bytes; begin += kStep, tiles += 4 * kTileBytes) {
-    const std::int64_t end = begin + kStep < bytes ? begin + kStep : bytes;
-    for (int r = 0; r < kSide; ++r) {
-      unsigned char* out = tiles + r * kBlockColumns;
-      if (r >= part.rows) {
-        for (std::int64_t at = begin; at < end; at += kBlockBytes, out += kTileBytes) {
-          _mm512_store_si512(out, _mm512_setzero_si512());
-        }
-        continue;
+  const Strips<kGroup> strips(a.groups);
+  const std::int64_t wide = strips.wide(strip);
+  const std::int64_t row_bytes = a.groups * kGroup * kBits / 8;
+  for (std::int64_t i = 0; i < wide; ++i) {
+    const std::int64_t from = (strip + i * kStrips<kGroup>)*kWideTiles * kBlockBytes;
+    const bool whole = from + kWideTiles * kBlockBytes <= row_bytes;
+    unsigned char* out = tiles + i * kTileBytes;
+    for (int r = 0; r < kSide; ++r, out += kBlockColumns) {
+      const unsigned char* bytes = a.weight + (row + r) * a.weight_stride + from;
+      alignas(64) unsigned char copy[kWideTiles * 64];  // nothing past the row is read
+      if (r >= rows || !whole) {
+        __builtin_memset(copy, 0, sizeof copy);
+        if (r < rows) __builtin_memcpy(copy, bytes, row_bytes - from);
+        bytes = copy;
       }
-      const unsigned char* weight = a.weight + (part.row + r) * a.weight_stride + skip;
-      std::int64_t at = begin;
-      for (; at + kBlockBytes <= end; at += kBlockBytes, out += kTileBytes) {
-        _mm512_store_si512(out, unpack_block<kBits>(weight + at));
-      }
-      if (at < end) {
-        alignas(64) unsigned char copy[64] = {};
-        __builtin_memcpy(copy, weight + at, end - at);
-        _mm512_store_si512(out, unpack_block<kBits>(copy));
-      }
+      _mm512_store_si512(out, unpack_block<kBits>(bytes));
+      _mm512_store_si512(out + wide * kTileBytes, unpack_block<kBits>(bytes + kBlockBytes));
     }
+  }
+}
+
+template <int kGroup>
+void unpack_strip(const QuantArgs& a, std::int64_t row, int rows, std::int64_t strip,
+                  unsigned char* tiles) {
+  switch (a.bits) {
+    case 2: return unpack_strip_of<2, kGroup>(a, row, rows, strip, tiles);
+    case 3: return unpack_strip_of<3, kGroup>(a, row, rows, strip, tiles);
+    case 4: return unpack_strip_of<4, kGroup>(a, row, rows, strip, tiles);
+    case 5: return unpack_strip_of<5, kGroup>(a, row, rows, strip, tiles);
+    case 6: return unpack_strip_of<6, kGroup>(a, row, rows, strip, tiles);
+    default: return unpack_strip_of<8, kGroup>(a, row, rows, strip, tiles);
   }
 }
 
@@ -168,34 +210,30 @@ inline __m512i load_scales(const unsigned char* bytes, int type) {
   return V::bits(V::load_as<kF32>(bytes));
 }
 
-void unpack_scales(const QuantArgs& a, const unsigned char* from, const Part& part, float* out) {
+// Scales (or biases) of rows [row, row + rows), all groups.
+void unpack_scales(const QuantArgs& a, const unsigned char* from, std::int64_t row, int rows,
+                   float* out) {
   const std::int64_t size = a.scale_type == kF32 ? 4 : 2;
-  __m512i lanes[kSide];
-  for (int r = 0; r < kSide; ++r) {
-    const unsigned char* bytes = from + (part.row + r) * a.scale_stride + part.first * size;
-    if (r < part.rows && part.groups == kChunkGroups) {
-      lanes[r] = load_scales(bytes, a.scale_type);
-      continue;
+  for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
+    const std::int64_t groups = a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups;
+    __m512i lanes[kSide];
+    for (int r = 0; r < kSide; ++r) {
+      const unsigned char* bytes = from + (row + r) * a.scale_stride + g * size;
+      if (r < rows && groups == kChunkGroups) {
+        lanes[r] = load_scales(bytes, a.scale_type);
+        continue;
+      }
+      alignas(64) unsigned char copy[kChunkGroups * 4] = {};  // nothing past the row is read
+      if (r < rows) __builtin_memcpy(copy, bytes, groups * size);
+      lanes[r] = load_scales(copy, a.scale_type);
     }
-    alignas(64) unsigned char copy[kChunkGroups * 4] = {};  // nothing past the row is read
-    if (r < part.rows) __builtin_memcpy(copy, bytes, part.groups * size);
-    lanes[r] = load_scales(copy, a.scale_type);
+    V::transpose(lanes, reinterpret_cast<std::uint32_t*>(out + g * kSide));
   }
-  V::transpose(lanes, reinterpret_cast<std::uint32_t*>(out));
 }
 
-// One chunk to the start of `panel`.
-void unpack_chunk(const QuantArgs& a, const Part& part, const Panel& panel) {
-  switch (a.bits) {
-    case 2: unpack_tiles<2>(a, part, panel.tiles); break;
-    case 3: unpack_tiles<3>(a, part, panel.tiles); break;
-    case 4: unpack_tiles<4>(a, part, panel.tiles); break;
-    case 5: unpack_tiles<5>(a, part, panel.tiles); break;
-    case 6: unpack_tiles<6>(a, part, panel.tiles); break;
-    default: unpack_tiles<8>(a, part, panel.tiles); break;
-  }
-  unpack_scales(a, a.scales, part, panel.scales);
-  unpack_scales(a, a.biases, part, panel.biases);
+void unpack_scales(const QuantArgs& a, std::int64_t row, int rows, const Panel& panel) {
+  unpack_scales(a, a.scales, row, rows, panel.scales);
+  unpack_scales(a, a.biases, row, rows, panel.biases);
 }
 
 // ---- Products -------------------------------------------------------------------------------
@@ -243,22 +281,21 @@ void configure_tiles(int group_size) {
   asm volatile("ldtilecfg %0" ::"m"(config));  // GCC 12's intrinsic takes 8 bytes as its operand
 }
 
-// H_low and H_high of group g of a chunk to sums[2][16 rows of the weight][16 rows of x]; kParts is
-// 1 where there is no H_high.
+// H_low and H_high of one group to sums[2][16 rows of the weight][16 rows of x]; kParts is 1 where
+// there is no H_high. Of a group wider than a block, the blocks of the weight are block_stride
+// bytes apart.
 template <int kGroup, int kParts, int kLow, int kHigh>
-inline void group_sums(const unsigned char* weights, const std::int8_t* x, std::int64_t g,
-                       std::int32_t* sums) {
+inline void group_sums(const unsigned char* weights, std::int64_t block_stride,
+                       const std::int8_t* x, std::int32_t* sums) {
   constexpr int kColumns = kGroup < kBlockColumns ? kGroup : kBlockColumns;
   if constexpr (kParts == 2) tile_zero<kHigh>();
   tile_zero<kLow>();
 #pragma GCC unroll 2
   for (int i = 0; i < kGroup; i += kColumns) {
-    const std::int64_t block = (g * kGroup + i) / kBlockColumns;
-    const std::int64_t inside = (g * kGroup + i) % kBlockColumns;
-    const std::int8_t* high = x + block * kParts * kTileBytes + inside * kSide;
-    tile_load<4>(weights + block * kTileBytes + inside, kBlockColumns);
-    if constexpr (kParts == 2) tile_load<5>(high, 64);
-    tile_load<6>(high + (kParts - 1) * kTileBytes, 64);
+    const std::int8_t* block = x + i * kSide * kParts;
+    tile_load<4>(weights + i / kBlockColumns * block_stride, kBlockColumns);
+    if constexpr (kParts == 2) tile_load<5>(block, 64);
+    tile_load<6>(block + (kParts - 1) * kColumns * kSide, 64);
     if constexpr (kParts == 2) tile_dot<kHigh, 4, 5>();
     tile_dot<kLow, 4, 6>();
   }
@@ -266,11 +303,10 @@ inline void group_sums(const unsigned char* weights, const std::int8_t* x, std::
   if constexpr (kParts == 2) tile_store<kHigh>(sums + kSide * kSide);
 }
 
-// acc[16 rows of the weight][16 rows of x] of the group's class, as kernels.h states. The first
-// group of a class finds +0 there.
-template <int kParts, bool kFirst>
+// Adds group g to acc[16 rows of the weight], of sixteen rows of x each, as kernels.h states.
+template <int kParts>
 inline void add_group(const Panel& panel, const float* x_scale, const float* x_sum, std::int64_t g,
-                      const std::int32_t* sums, float* acc) {
+                      const std::int32_t* sums, __m512* acc) {
   const __m512 x_scales = _mm512_load_ps(x_scale + g * kSide);
   const __m512 x_sums = _mm512_load_ps(x_sum + g * kSide);
   const float* scales = panel.scales + g * kSide;
@@ -283,50 +319,115 @@ inline void add_group(const Panel& panel, const float* x_scale, const float* x_s
       sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), sum);
     }
     const __m512 h = _mm512_cvtepi32_ps(sum);
-    __m512 total = kFirst ? _mm512_setzero_ps() : _mm512_load_ps(acc + r * kSide);
-    total = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(scales[r]), x_scales), h, total);
-    total = _mm512_fmadd_ps(_mm512_set1_ps(biases[r]), x_sums, total);
-    _mm512_store_ps(acc + r * kSide, total);
+    acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(scales[r]), x_scales), h, acc[r]);
+    acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(biases[r]), x_sums, acc[r]);
   }
 }
 
 using Sums = float[kChunkGroups][kSide * kSide];  // [class][16 rows of the weight][16 rows of x]
 
-// Adds up one chunk, which begins with class 0. The tiles work on one group while the vectors add
-// up the one before. `next`: what to prefetch meanwhile, `share` bytes a group; or null.
-template <int kGroup, int kParts, bool kFirst>
-void add_chunk(const Panel& chunk, std::int64_t groups, const std::int8_t* x, const float* x_scale,
-               const float* x_sum, const unsigned char* next, std::int64_t share, Sums& acc) {
+// What to fetch into the second cache while a panel is worked on: weights, and scales and biases,
+// so many bytes a group. Null: nothing.
+struct Prefetch {
+  const unsigned char* weights = nullptr;
+  const unsigned char* scales = nullptr;
+  const unsigned char* biases = nullptr;
+  std::int64_t weight_bytes = 0;
+  std::int64_t scale_bytes = 0;
+
+  void group() {
+    if (weights == nullptr) return;
+    for (std::int64_t byte = 0; byte < weight_bytes; byte += 64) V::prefetch(weights + byte);
+    V::prefetch(scales);
+    V::prefetch(biases);
+    weights += weight_bytes;
+    scales += scale_bytes;
+    biases += scale_bytes;
+  }
+};
+
+// One tile of x and everything a product needs of it.
+struct XTile {
+  const std::int8_t* q;
+  const float* scale;
+  const float* sum;
+};
+
+// The sums of one strip's classes. The tiles work on one group while the vectors add up the one
+// before.
+template <int kGroup, int kParts>
+void add_strip(std::int64_t groups, std::int64_t strip, const Panel& panel, const XTile& x,
+               Prefetch& next, Sums& acc) {
+  constexpr std::int64_t kGroupBytes = std::int64_t{kGroup} * kParts * kSide;
+  const std::int64_t wide = Strips<kGroup>(groups).wide(strip);
+  const std::int64_t block_stride = wide * kTileBytes;
+  const std::int64_t first_class = strip * kStripClasses<kGroup>;
+  const auto count = [&](std::int64_t c) {
+    return groups > c ? (groups - c + kChunkGroups - 1) / kChunkGroups : 0;
+  };
+  const std::int64_t begin = class_begin(groups, first_class);
+  const std::int64_t end = class_begin(groups, first_class + kStripClasses<kGroup>);
+  const std::int8_t* q = x.q + begin * kGroupBytes;
+  const auto tile_of = [&](std::int64_t in_strip, std::int64_t i) {
+    const std::int64_t column = in_strip * kGroup;
+    return panel.tiles + column / kBlockColumns * block_stride + i * kTileBytes +
+           column % kBlockColumns;
+  };
   alignas(64) std::int32_t sums[2][2 * kSide * kSide];
-  group_sums<kGroup, kParts, 0, 1>(chunk.tiles, x, 0, sums[0]);
-  for (std::int64_t g = 1; g <= groups; ++g) {
-    if (g < groups) {
-      if (g % 2 != 0) {
-        group_sums<kGroup, kParts, 2, 3>(chunk.tiles, x, g, sums[1]);
+  __m512 total[kSide];
+#pragma GCC unroll 16
+  for (int r = 0; r < kSide; ++r) total[r] = _mm512_setzero_ps();
+  for (std::int64_t c = 0; c < kStripClasses<kGroup>; ++c) {  // those that have no groups at all
+    if (count(first_class + c) == 0) __builtin_memset(acc[first_class + c], 0, sizeof acc[0]);
+  }
+  if (begin == end) return;
+
+  group_sums<kGroup, kParts, 0, 1>(tile_of(0, 0), block_stride, q, sums[0]);
+  std::int64_t c = 0;  // the class, of the strip's, and the group in it whose sums are ready
+  std::int64_t i = 0;
+  for (std::int64_t at = begin; at < end; ++at) {
+    const std::int64_t g = first_class + c + i * kChunkGroups;
+    const std::int64_t added_to = first_class + c;
+    const bool last = ++i == count(added_to);
+    if (last) {
+      ++c;
+      i = 0;
+    }
+    const int ready = static_cast<int>((at - begin) % 2);
+    if (at + 1 < end) {
+      q += kGroupBytes;
+      if (ready == 0) {
+        group_sums<kGroup, kParts, 2, 3>(tile_of(c, i), block_stride, q, sums[1]);
       } else {
-        group_sums<kGroup, kParts, 0, 1>(chunk.tiles, x, g, sums[0]);
+        group_sums<kGroup, kParts, 0, 1>(tile_of(c, i), block_stride, q, sums[0]);
       }
     }
-    if (next != nullptr) {
-      for (std::int64_t byte = 0; byte < share; byte += 64) {
-        V::prefetch(next + (g - 1) * share + byte);
+    next.group();
+    add_group<kParts>(panel, x.scale, x.sum, g, sums[ready], total);
+    if (last) {
+#pragma GCC unroll 16
+      for (int r = 0; r < kSide; ++r) {
+        _mm512_store_ps(acc[added_to] + r * kSide, total[r]);
+        total[r] = _mm512_setzero_ps();
       }
     }
-    add_group<kParts, kFirst>(chunk, x_scale, x_sum, g - 1, sums[(g - 1) % 2], acc[g - 1]);
   }
 }
 
 // Folds the classes and writes the outputs of one panel and one tile of x.
 void finish(const QuantArgs& a, std::int64_t row, int rows, std::int64_t tile, Sums& acc) {
-  for (int half = kChunkGroups / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) {
-      for (int r = 0; r < kSide * kSide; r += 16) {
-        V::store_f(acc[i] + r, V::add(V::load_f(acc[i] + r), V::load_f(acc[i + half] + r)));
-      }
-    }
-  }
   __m512i lanes[kSide];
-  for (int r = 0; r < kSide; ++r) lanes[r] = _mm512_load_si512(acc[0] + r * kSide);
+  for (int r = 0; r < kSide; ++r) {
+    __m512 sum[kChunkGroups];
+#pragma GCC unroll 16
+    for (int i = 0; i < kChunkGroups; ++i) sum[i] = _mm512_load_ps(acc[i] + r * kSide);
+#pragma GCC unroll 4
+    for (int half = kChunkGroups / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+      for (int i = 0; i < half; ++i) sum[i] = _mm512_add_ps(sum[i], sum[i + half]);
+    }
+    lanes[r] = _mm512_castps_si512(sum[0]);
+  }
   alignas(64) std::uint32_t by_x[kSide * kSide];
   V::transpose(lanes, by_x);
   const auto wanted = static_cast<__mmask16>((1u << rows) - 1);
@@ -337,77 +438,75 @@ void finish(const QuantArgs& a, std::int64_t row, int rows, std::int64_t tile, S
   }
 }
 
-// One panel times one tile of x. `whole`: the panel unpacked, or, when kUnpack, room for a chunk.
-template <int kGroup, int kParts, bool kUnpack>
-void tile_product(const QuantArgs& a, const Panel& whole, std::int64_t row, int rows,
-                  std::int64_t tile) {
-  constexpr std::int64_t kChunkColumns = kChunkGroups * kGroup;
-  const std::int8_t* x =
-      a.q_tiles + tile * round_up(a.groups * kGroup, kBlockColumns) * kParts * kSide;
-  const float* x_scale = a.x_scale + tile * a.groups * kSide;
-  const float* x_sum = a.x_sum + tile * a.groups * kSide;
-  const std::int64_t share = kSide * kGroup * a.bits / 8;
-  const unsigned char* next = kUnpack ? a.weight + (row + kSide) * a.weight_stride : nullptr;
-  alignas(64) Sums acc;
-  if (a.groups < kChunkGroups) __builtin_memset(acc, 0, sizeof acc);
-
-  Panel chunk = whole;
-  for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
-    const std::int64_t groups = a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups;
-    if constexpr (kUnpack) unpack_chunk(a, {row, rows, g, groups}, chunk);
-    const auto add = g == 0 ? add_chunk<kGroup, kParts, true> : add_chunk<kGroup, kParts, false>;
-    add(chunk, groups, x, x_scale, x_sum, next, share, acc);
-    x += kChunkColumns * kParts * kSide;
-    x_scale += kChunkGroups * kSide;
-    x_sum += kChunkGroups * kSide;
-    if constexpr (kUnpack) {
-      next += kChunkGroups * share;
-    } else {
-      chunk.tiles += kChunkColumns * kSide;
-      chunk.scales += kChunkGroups * kSide;
-      chunk.biases += kChunkGroups * kSide;
-    }
-  }
-  finish(a, row, rows, tile, acc);
-}
-
-template <int kGroup>
-void unpack_panel(const QuantArgs& a, std::int64_t row, int rows, Panel panel) {
-  for (std::int64_t g = 0; g < a.groups; g += kChunkGroups) {
-    unpack_chunk(a, {row, rows, g, a.groups - g < kChunkGroups ? a.groups - g : kChunkGroups},
-                 panel);
-    panel.tiles += kChunkGroups * kGroup * kSide;
-    panel.scales += kChunkGroups * kSide;
-    panel.biases += kChunkGroups * kSide;
-  }
-}
-
 template <int kGroup, int kParts>
-void quant_group(const QuantArgs& a) {
-  const std::int64_t x_tiles = (a.x_rows + kSide - 1) / kSide;
+XTile x_tile(const QuantArgs& a, std::int64_t tile) {
+  const std::int64_t scales = tile * a.groups * kSide;
+  return {a.q_tiles + tile * a.groups * kGroup * kParts * kSide, a.x_scale + scales,
+          a.x_sum + scales};
+}
+
+// All panels times the only tile of x, each strip unpacked just before its products.
+template <int kGroup, int kParts>
+void one_tile(const QuantArgs& a) {
+  const Panel panel = PanelSizes(Strips<kGroup>(a.groups).wide(0), a.groups).at(a.scratch, 0);
+  const XTile x = x_tile<kGroup, kParts>(a, 0);
+  alignas(64) Sums acc;
+  for (std::int64_t row = 0; row < a.rows; row += kSide) {
+    const int rows = static_cast<int>(a.rows - row < kSide ? a.rows - row : kSide);
+    // Weights lie in order: past the last panel of this call begins the next call's first.
+    Prefetch next = {
+        a.weight + (row + kSide) * a.weight_stride, a.scales + (row + kSide) * a.scale_stride,
+        a.biases + (row + kSide) * a.scale_stride, std::int64_t{kSide} * kGroup * a.bits / 8,
+        kSide * (a.scale_type == kF32 ? 4 : 2)};
+    unpack_scales(a, row, rows, panel);
+    for (std::int64_t strip = 0; strip < kStrips<kGroup>; ++strip) {
+      unpack_strip<kGroup>(a, row, rows, strip, panel.tiles);
+      add_strip<kGroup, kParts>(a.groups, strip, panel, x, next, acc);
+    }
+    finish(a, row, rows, 0, acc);
+  }
+}
+
+// All panels unpacked, then each tile of x, which stays in the second cache, times all of them.
+template <int kGroup, int kParts>
+void many_tiles(const QuantArgs& a) {
+  const Strips<kGroup> strips(a.groups);
+  const PanelSizes sizes(strips.all, a.groups);
   const std::int64_t panels = (a.rows + kSide - 1) / kSide;
   const auto rows_of = [&](std::int64_t panel) {
     const std::int64_t left = a.rows - panel * kSide;
     return static_cast<int>(left < kSide ? left : kSide);
   };
-  configure_tiles(kGroup);
-  if (x_tiles == 1) {
-    const Panel room = PanelSizes(kChunkGroups, kGroup).at(a.scratch, 0);
-    for (std::int64_t p = 0; p < panels; ++p) {
-      tile_product<kGroup, kParts, true>(a, room, p * kSide, rows_of(p), 0);
+  const auto each_strip = [&](std::int64_t p, const auto& run) {
+    Panel panel = sizes.at(a.scratch, p);
+    for (std::int64_t strip = 0; strip < kStrips<kGroup>; ++strip) {
+      run(strip, panel);
+      panel.tiles += strips.wide(strip) * kWide * kSide;
     }
-  } else {
-    // A tile of x stays in the second cache for all panels of the call.
-    const PanelSizes sizes(a.groups, kGroup);
+  };
+  for (std::int64_t p = 0; p < panels; ++p) {
+    unpack_scales(a, p * kSide, rows_of(p), sizes.at(a.scratch, p));
+    each_strip(p, [&](std::int64_t strip, const Panel& panel) {
+      unpack_strip<kGroup>(a, p * kSide, rows_of(p), strip, panel.tiles);
+    });
+  }
+  alignas(64) Sums acc;
+  for (std::int64_t tile = 0; tile * kSide < a.x_rows; ++tile) {
+    const XTile x = x_tile<kGroup, kParts>(a, tile);
     for (std::int64_t p = 0; p < panels; ++p) {
-      unpack_panel<kGroup>(a, p * kSide, rows_of(p), sizes.at(a.scratch, p));
-    }
-    for (std::int64_t tile = 0; tile < x_tiles; ++tile) {
-      for (std::int64_t p = 0; p < panels; ++p) {
-        tile_product<kGroup, kParts, false>(a, sizes.at(a.scratch, p), p * kSide, rows_of(p), tile);
-      }
+      each_strip(p, [&](std::int64_t strip, const Panel& panel) {
+        Prefetch nothing;
+        add_strip<kGroup, kParts>(a.groups, strip, panel, x, nothing, acc);
+      });
+      finish(a, p * kSide, rows_of(p), tile, acc);
     }
   }
+}
+
+template <int kGroup, int kParts>
+void quant_group(const QuantArgs& a) {
+  configure_tiles(kGroup);
+  a.x_rows <= kSide ? one_tile<kGroup, kParts>(a) : many_tiles<kGroup, kParts>(a);
   _tile_release();
 }
 
@@ -425,11 +524,13 @@ void quant_tiles(const QuantArgs& a) {
 }
 
 std::size_t tile_scratch(const QuantArgs& a) {
+  const std::int64_t wide = (a.groups * a.group_size + kWide - 1) / kWide;
   if (a.x_rows <= kSide) {
-    return static_cast<std::size_t>(PanelSizes(kChunkGroups, a.group_size).bytes());
+    const std::int64_t strips = std::int64_t{kChunkGroups} * a.group_size / kWide;
+    return static_cast<std::size_t>(PanelSizes((wide + strips - 1) / strips, a.groups).bytes());
   }
   const std::int64_t panels = (a.rows + kSide - 1) / kSide;
-  return static_cast<std::size_t>(panels * PanelSizes(a.groups, a.group_size).bytes());
+  return static_cast<std::size_t>(panels * PanelSizes(wide, a.groups).bytes());
 }
 
 }  // namespace

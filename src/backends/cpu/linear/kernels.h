@@ -53,9 +53,8 @@ struct PackArgs {
   float* sum = nullptr;    ///< [padded groups]
 };
 
-/// Rows of x of one tile of packed activations, and the columns that its bytes are rounded up to.
+/// Rows of x of one tile of packed activations.
 inline constexpr int kTileX = 16;
-inline constexpr int kTileColumns = 64;
 
 /// At most kTileX rows of x to quantise together, in an order of TileKernels' own.
 struct TilePackArgs {
@@ -64,9 +63,10 @@ struct TilePackArgs {
   std::int64_t rows = 0;
   std::int64_t cols = 0;  ///< a multiple of group_size
   int group_size = 0;
+  std::int64_t group_begin = 0;  ///< only groups [group_begin, group_end) are packed
+  std::int64_t group_end = 0;
   int level = kQ15Level;     ///< or kInt8Level
-  std::int8_t* q = nullptr;  ///< [cols rounded up to kTileColumns, kTileX] bytes, twice as many for
-                             ///< q15; 64-byte aligned
+  std::int8_t* q = nullptr;  ///< [cols, kTileX] bytes, twice as many for q15; 64-byte aligned
   float* scale = nullptr;    ///< [groups, kTileX], 64-byte aligned
   float* sum = nullptr;      ///< [groups, kTileX], 64-byte aligned
 };

@@ -5,7 +5,8 @@
 namespace bobby::cpu {
 namespace {
 
-constexpr std::int64_t kMinTileX = 6;  // rows of x from which tiles are faster
+constexpr std::int64_t kMinTileX = 6;    // rows of x from which tiles are faster
+constexpr std::int64_t kTilePieces = 8;  // of a tile, packed apart: ten rows are one tile only
 
 std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -20,7 +21,7 @@ PackedActivations::PackedActivations(const LinearKernels& kernels, const TileKer
 void PackedActivations::start(Activation x) {
   x_ = x;
   tiled_ = tiles_ != nullptr && x.rows >= kMinTileX;
-  packs_ = tiled_ ? round_up(x.rows, kTileX) / kTileX : x.rows;
+  packs_ = tiled_ ? round_up(x.rows, kTileX) / kTileX * kTilePieces : x.rows;
   layouts_.clear();
 }
 
@@ -47,7 +48,7 @@ int PackedActivations::index_of(const PackLayout& layout) const {
 }
 
 std::int64_t PackedActivations::row_bytes(const Packed& packed) const {
-  if (tiled_) return round_up(x_.cols, kTileColumns) * kTileX * (int8_ ? 1 : 2);
+  if (tiled_) return x_.cols * kTileX * (int8_ ? 1 : 2);
   return packed.groups * packed.layout.group_size * packed.layout.word_bits / 8;
 }
 
@@ -60,24 +61,28 @@ void PackedActivations::need(const WeightFormat& format) {
   packed.layout = layout;
   packed.groups = x_.cols / layout.group_size;
   if (!tiled_) packed.groups = round_up(packed.groups, kChunkGroups);
-  const std::int64_t scales = packs_ * packed.groups * (tiled_ ? kTileX : 1);
-  packed.q.reserve(static_cast<std::size_t>(packs_ * row_bytes(packed)));
+  const std::int64_t rows = tiled_ ? packs_ / kTilePieces : packs_;
+  const std::int64_t scales = rows * packed.groups * (tiled_ ? kTileX : 1);
+  packed.q.reserve(static_cast<std::size_t>(rows * row_bytes(packed)));
   packed.scale.reserve(static_cast<std::size_t>(scales));
   packed.sum.reserve(static_cast<std::size_t>(scales));
 }
 
 void PackedActivations::pack(std::int64_t item) {
   Packed& to = packed_[static_cast<std::size_t>(layouts_[static_cast<std::size_t>(item / packs_)])];
-  tiled_ ? pack_tile(to, item % packs_) : pack_row(to, item % packs_);
+  const std::int64_t pack = item % packs_;
+  tiled_ ? pack_tile(to, pack / kTilePieces, pack % kTilePieces) : pack_row(to, pack);
 }
 
-void PackedActivations::pack_tile(Packed& to, std::int64_t tile) {
+void PackedActivations::pack_tile(Packed& to, std::int64_t tile, std::int64_t piece) {
   TilePackArgs args;
   args.x = x_.data + tile * kTileX * x_.cols;
   args.x_stride = x_.cols;
   args.rows = std::min<std::int64_t>(x_.rows - tile * kTileX, kTileX);
   args.cols = x_.cols;
   args.group_size = to.layout.group_size;
+  args.group_begin = to.groups * piece / kTilePieces;
+  args.group_end = to.groups * (piece + 1) / kTilePieces;
   args.level = int8_ ? kInt8Level : kQ15Level;
   args.q = reinterpret_cast<std::int8_t*>(to.q.data() + tile * row_bytes(to));
   args.scale = to.scale.data() + tile * to.groups * kTileX;

@@ -48,7 +48,7 @@ class PackedActivations {
   PackLayout layout_of(const WeightFormat& format) const;
   int index_of(const PackLayout& layout) const;
   std::int64_t row_bytes(const Packed& packed) const;  // of q: of a row, or of a tile
-  void pack_tile(Packed& to, std::int64_t tile);
+  void pack_tile(Packed& to, std::int64_t tile, std::int64_t piece);
   void pack_row(Packed& to, std::int64_t row);
 
   const LinearKernels& kernels_;
@@ -57,7 +57,7 @@ class PackedActivations {
 
   Activation x_;
   bool tiled_ = false;
-  std::int64_t packs_ = 0;  // rows or tiles of x
+  std::int64_t packs_ = 0;  // rows of x, or pieces of its tiles
   std::array<Packed, kLayouts> packed_;
   std::vector<int> layouts_;  // indices of those in use
 };
