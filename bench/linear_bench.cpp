@@ -114,7 +114,8 @@ void register_all(int threads) {
       const std::string name = std::string(isa_name(isa)) + "/" + format.to_string() + suffix;
       auto* added = benchmark::RegisterBenchmark(name.c_str(), linear, isa, threads, format);
       added->UseRealTime()->Arg(1);
-      if (format == affine(4, 64)) added->Arg(4)->Arg(10)->Arg(128);
+      if (format == affine(4, 64))
+        added->Arg(2)->Arg(3)->Arg(4)->Arg(6)->Arg(10)->Arg(16)->Arg(128);
     }
   }
 }

@@ -1,7 +1,9 @@
-// Quantised products on the tiles of AMX: sixteen rows of the weight times sixteen rows of x at a
-// time, the same bits as kernels.h states. A q15 value is 128 * high + low, both of eight bits, so
-// that H = 128 * H_high + H_low, each exact in int32: two tile products a group, after which one
-// vector holds H of one weight row for sixteen rows of x. An int8 value is low alone.
+// Quantised products on the tiles of AMX: up to sixteen rows of x times sixteen rows of the weight
+// at a time, the same bits as kernels.h states. A q15 value is 128 * high + low, both of eight
+// bits, so that H = 128 * H_high + H_low, each exact in int32: two tile products a group, after
+// which one vector holds H of one row of x for sixteen rows of the weight. An int8 value is low
+// alone. What a product costs goes with the rows of x: they are the rows of the tiles that are
+// loaded and stored.
 
 #include <immintrin.h>
 
@@ -14,7 +16,6 @@ namespace {
 
 constexpr int kSide = 16;          // rows of the weight and rows of x of one tile product
 constexpr int kBlockColumns = 64;  // columns of one stored tile
-constexpr int kTileBytes = kSide * kBlockColumns;
 
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -26,7 +27,6 @@ constexpr std::int64_t round_up(std::int64_t value, std::int64_t unit) {
 // registers, its groups stand together: those of x one after the other, class after class, and
 // weights in strips, the runs of kWide columns that hold the same classes.
 constexpr int kWide = 128;
-constexpr int kWideTiles = kWide / kBlockColumns;
 
 /// Where class c's groups begin among `groups` in the order of classes; at kChunkGroups, their end.
 constexpr std::int64_t class_begin(std::int64_t groups, std::int64_t c) {
@@ -57,65 +57,57 @@ inline __m512i bytes_of_words(__m512i first, __m512i second) {
                             _mm512_cvtepi16_epi8(second), 1);
 }
 
-// Columns [begin, begin + columns) of sixteen rows, at most 64, to out: the high parts, then the
-// low parts, each [columns / 4][16 rows] of four bytes.
-inline void pack_block(const std::int16_t (*q)[kWide], int begin, int columns, bool int8,
-                       std::int8_t* out) {
-  __m512i high[kSide];
-  __m512i low[kSide];
-  for (int r = 0; r < kSide; ++r) {
-    const __m512i first = _mm512_load_si512(q[r] + begin);
-    const __m512i second =
-        columns > 32 ? _mm512_load_si512(q[r] + begin + 32) : _mm512_setzero_si512();
-    if (int8) {
-      low[r] = bytes_of_words(first, second);
-      continue;
-    }
-    const __m512i mask = _mm512_set1_epi16(127);
-    high[r] = bytes_of_words(_mm512_srai_epi16(first, 7), _mm512_srai_epi16(second, 7));
-    low[r] = bytes_of_words(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask));
-  }
-  alignas(64) std::uint32_t lanes[kSide * kSide];
-  const std::size_t bytes = static_cast<std::size_t>(columns) * kSide;
-  if (!int8) {
-    V::transpose(high, lanes);
-    __builtin_memcpy(out, lanes, bytes);
-    out += bytes;
-  }
-  V::transpose(low, lanes);
-  __builtin_memcpy(out, lanes, bytes);
+// The even bytes of 64, then the odd ones: how tiles order the columns of a block, so that the low
+// halves of packed 4-bit values come first.
+inline __m512i evens_first(__m512i bytes) {
+  return bytes_of_words(bytes, _mm512_srli_epi16(bytes, 8));
 }
 
-// A tile of x: the groups in the order of classes, of each its blocks of 64 columns or fewer. Rows
-// that x does not have are zero.
+// A tile of x: the groups in the order of classes, of each its blocks of 64 columns or fewer, of
+// each the high parts, then the low parts, [16 rows][columns] with the even columns first. Rows
+// that x does not have are left as they are, but for the scales of one that rounds them up to even.
 void pack_tile(const TilePackArgs& a) {
   const bool int8 = a.level == kInt8Level;
+  const int parts = int8 ? 1 : 2;
   const std::int64_t groups = a.cols / a.group_size;
   const int columns = a.group_size < kBlockColumns ? a.group_size : kBlockColumns;
-  const std::int64_t group_bytes = std::int64_t{a.group_size} * kSide * (int8 ? 1 : 2);
-  alignas(64) std::int16_t q[kSide][kWide];
-  __builtin_memset(q, 0, sizeof q);
+  const auto stored = static_cast<__mmask64>(columns == kBlockColumns ? ~0ull : 0xffffffffull);
+  alignas(64) std::int16_t q[kWide] = {};
   for (std::int64_t g = a.group_begin; g < a.group_end; ++g) {
-    for (int r = 0; r < kSide; ++r) {
-      float scale = 0.0f;
-      std::int32_t sum = 0;
-      if (r < a.rows) {
-        const float* x = a.x + r * a.x_stride + g * a.group_size;
-        const GroupQuantizer quantizer =
-            group_quantizer(x, a.group_size, static_cast<float>(a.level));
-        scale = quantizer.scale;
-        if (quantizer.inverse != 0.0f) {
-          sum = quantize_group(x, a.group_size, quantizer.inverse, q[r]);
-        } else {
-          __builtin_memset(q[r], 0, sizeof q[r]);
-        }
-      }
-      a.scale[g * kSide + r] = scale;
-      a.sum[g * kSide + r] = scale * static_cast<float>(sum);
-    }
     const std::int64_t place = class_begin(groups, g % kChunkGroups) + g / kChunkGroups;
-    for (int i = 0; i < a.group_size; i += columns) {
-      pack_block(q, i, columns, int8, a.q + place * group_bytes + i * kSide * (int8 ? 1 : 2));
+    if (a.rows % 2 != 0) a.scale[g * kSide + a.rows] = a.sum[g * kSide + a.rows] = 0.0f;
+    std::int8_t* group = a.q + place * a.group_size * kSide * parts;
+    for (std::int64_t r = 0; r < a.rows; ++r) {
+      const float* x = a.x + r * a.x_stride + g * a.group_size;
+      const GroupQuantizer quantizer =
+          group_quantizer(x, a.group_size, static_cast<float>(a.level));
+      std::int32_t sum = 0;
+      if (quantizer.inverse != 0.0f) {
+        sum = quantize_group(x, a.group_size, quantizer.inverse, q);
+      } else {
+        __builtin_memset(q, 0, sizeof q);
+      }
+      a.scale[g * kSide + r] = quantizer.scale;
+      a.sum[g * kSide + r] = quantizer.scale * static_cast<float>(sum);
+      for (int i = 0; i < a.group_size; i += columns) {
+        std::int8_t* out = group + i * kSide * parts + r * columns;
+        const __m512i first = _mm512_load_si512(q + i);
+        const __m512i second =
+            columns > 32 ? _mm512_load_si512(q + i + 32) : _mm512_setzero_si512();
+        const auto put = [&](__m512i bytes) {
+          __m512i ordered = evens_first(bytes);
+          if (columns == 32) {  // of each half of the ordered bytes the first sixteen
+            ordered = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 1, 4, 5, 2, 3, 6, 7), ordered);
+          }
+          _mm512_mask_storeu_epi8(out, stored, ordered);
+        };
+        if (!int8) {
+          put(bytes_of_words(_mm512_srai_epi16(first, 7), _mm512_srai_epi16(second, 7)));
+          out += std::int64_t{columns} * kSide;
+        }
+        const __m512i mask = _mm512_set1_epi16(int8 ? -1 : 127);
+        put(bytes_of_words(_mm512_and_si512(first, mask), _mm512_and_si512(second, mask)));
+      }
     }
   }
 }
@@ -143,8 +135,9 @@ inline __m512i unpack_block(const unsigned char* bytes) {
   }
 }
 
-// Sixteen rows of the weight: the tiles [kWideTiles][wide(s)][16][64] of one strip, or of one strip
-// after the other, and scales and biases [groups][16] in fp32.
+// Sixteen rows of the weight: the groups of one strip, or of one strip after the other, class after
+// class, of each the tiles [columns / 4][16 rows] of four bytes, the even columns of a block first;
+// and scales and biases [groups][16] in fp32.
 struct Panel {
   unsigned char* tiles;
   float* scales;
@@ -165,29 +158,66 @@ struct PanelSizes {
   std::int64_t scales;
 };
 
+// Four columns of sixteen rows: line d of the run's columns 8 * d, 8 * d + 2, .. + 6 (low) or of
+// 8 * d + 1, .. (high), to its place in the tiles of the run's groups, class_stride bytes apart.
+template <int kGroup>
+inline void store_line(__m512i line, int d, bool high, std::int64_t class_stride,
+                       unsigned char* run) {
+  constexpr int kColumns = kGroup < kBlockColumns ? kGroup : kBlockColumns;
+  const int block = d * 8 / kColumns;  // of the run
+  const int group = d * 8 / kGroup;
+  const int in_group = block - group * kGroup / kColumns;
+  const int row = d % (kColumns / 8) + (high ? kColumns / 8 : 0);
+  _mm512_store_si512(run + group * class_stride + in_group * kColumns * kSide + row * 64, line);
+}
+
+// One run of sixteen rows, `weight_stride` bytes apart.
+template <int kBits, int kGroup>
+inline void unpack_run(const unsigned char* bytes, std::size_t weight_stride,
+                       std::int64_t class_stride, unsigned char* run) {
+  __m512i rows[kSide];
+  if constexpr (kBits == 4) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kSide; ++r) rows[r] = _mm512_loadu_si512(bytes + r * weight_stride);
+    V::transpose_to(rows, [&](int d, __m512i lines) {
+      const __m512i mask = _mm512_set1_epi8(15);
+      store_line<kGroup>(_mm512_and_si512(lines, mask), d, false, class_stride, run);
+      store_line<kGroup>(_mm512_and_si512(_mm512_srli_epi16(lines, 4), mask), d, true, class_stride,
+                         run);
+    });
+  } else {
+    for (int half = 0; half < 2; ++half) {
+      for (int r = 0; r < kSide; ++r) {
+        rows[r] = evens_first(
+            unpack_block<kBits>(bytes + r * weight_stride + half * kBlockColumns * kBits / 8));
+      }
+      V::transpose_to(rows, [&](int d, __m512i lines) {
+        store_line<kGroup>(lines, half * 8 + d % 8, d >= 8, class_stride, run);
+      });
+    }
+  }
+}
+
 // The runs of one strip of rows [row, row + rows) to `tiles`.
 template <int kBits, int kGroup>
 void unpack_strip_of(const QuantArgs& a, std::int64_t row, int rows, std::int64_t strip,
                      unsigned char* tiles) {
-  constexpr int kBlockBytes = kBlockColumns * kBits / 8;
-  const Strips<kGroup> strips(a.groups);
-  const std::int64_t wide = strips.wide(strip);
+  constexpr std::int64_t kRunBytes = kWide * kBits / 8;
+  const std::int64_t wide = Strips<kGroup>(a.groups).wide(strip);
+  const std::int64_t class_stride = wide * kGroup * kSide;
   const std::int64_t row_bytes = a.groups * kGroup * kBits / 8;
   for (std::int64_t i = 0; i < wide; ++i) {
-    const std::int64_t from = (strip + i * kStrips<kGroup>)*kWideTiles * kBlockBytes;
-    const bool whole = from + kWideTiles * kBlockBytes <= row_bytes;
-    unsigned char* out = tiles + i * kTileBytes;
-    for (int r = 0; r < kSide; ++r, out += kBlockColumns) {
-      const unsigned char* bytes = a.weight + (row + r) * a.weight_stride + from;
-      alignas(64) unsigned char copy[kWideTiles * 64];  // nothing past the row is read
-      if (r >= rows || !whole) {
-        __builtin_memset(copy, 0, sizeof copy);
-        if (r < rows) __builtin_memcpy(copy, bytes, row_bytes - from);
-        bytes = copy;
-      }
-      _mm512_store_si512(out, unpack_block<kBits>(bytes));
-      _mm512_store_si512(out + wide * kTileBytes, unpack_block<kBits>(bytes + kBlockBytes));
+    const std::int64_t from = (strip + i * kStrips<kGroup>)*kRunBytes;
+    const unsigned char* bytes = a.weight + row * a.weight_stride + from;
+    unsigned char* run = tiles + i * kGroup * kSide;
+    if (rows == kSide && from + kRunBytes <= row_bytes) {
+      unpack_run<kBits, kGroup>(bytes, a.weight_stride, class_stride, run);
+      continue;
     }
+    alignas(64) unsigned char copy[kSide][kRunBytes] = {};  // nothing past the row is read
+    const std::int64_t size = row_bytes - from < kRunBytes ? row_bytes - from : kRunBytes;
+    for (int r = 0; r < rows; ++r) __builtin_memcpy(copy[r], bytes + r * a.weight_stride, size);
+    unpack_run<kBits, kGroup>(copy[0], kRunBytes, class_stride, run);
   }
 }
 
@@ -252,14 +282,15 @@ inline void tile_store(void* to) {
   asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(std::int64_t{64}), "i"(kTile)
                : "memory");
 }
-// kTo += kA (unsigned bytes) * kB (signed bytes).
+// kTo += kA (signed bytes) * kB (unsigned bytes).
 template <int kTo, int kA, int kB>
 inline void tile_dot() {
-  asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kTo), "i"(kA), "i"(kB));
+  asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kTo), "i"(kA), "i"(kB));
 }
 
-// Tile registers 0..3: sums (low and high of two groups); 4: weights; 5, 6: high and low of x.
-void configure_tiles(int group_size) {
+// Tile registers 0..3: sums (low and high of two groups) of `rows` rows of x; 4: weights; 5, 6:
+// high and low of x.
+void configure_tiles(int group_size, int rows) {
   const int columns = group_size < kBlockColumns ? group_size : kBlockColumns;
   struct alignas(64) {
     std::uint8_t palette = 1;
@@ -270,61 +301,61 @@ void configure_tiles(int group_size) {
   } config;
   for (int i = 0; i < 4; ++i) {
     config.row_bytes[i] = 64;
-    config.rows[i] = kSide;
+    config.rows[i] = static_cast<std::uint8_t>(rows);
   }
-  config.row_bytes[4] = static_cast<std::uint16_t>(columns);
-  config.rows[4] = kSide;
+  config.row_bytes[4] = 64;
+  config.rows[4] = static_cast<std::uint8_t>(columns / 4);
   for (int i = 5; i < 7; ++i) {
-    config.row_bytes[i] = 64;
-    config.rows[i] = static_cast<std::uint8_t>(columns / 4);
+    config.row_bytes[i] = static_cast<std::uint16_t>(columns);
+    config.rows[i] = static_cast<std::uint8_t>(rows);
   }
   asm volatile("ldtilecfg %0" ::"m"(config));  // GCC 12's intrinsic takes 8 bytes as its operand
 }
 
-// H_low and H_high of one group to sums[2][16 rows of the weight][16 rows of x]; kParts is 1 where
-// there is no H_high. Of a group wider than a block, the blocks of the weight are block_stride
-// bytes apart.
+// H_low and H_high of one group to sums[2][16 rows of x][16 rows of the weight]; kParts is 1 where
+// there is no H_high.
 template <int kGroup, int kParts, int kLow, int kHigh>
-inline void group_sums(const unsigned char* weights, std::int64_t block_stride,
-                       const std::int8_t* x, std::int32_t* sums) {
+inline void group_sums(const unsigned char* weights, const std::int8_t* x, std::int32_t* sums) {
   constexpr int kColumns = kGroup < kBlockColumns ? kGroup : kBlockColumns;
   if constexpr (kParts == 2) tile_zero<kHigh>();
   tile_zero<kLow>();
 #pragma GCC unroll 2
   for (int i = 0; i < kGroup; i += kColumns) {
     const std::int8_t* block = x + i * kSide * kParts;
-    tile_load<4>(weights + i / kBlockColumns * block_stride, kBlockColumns);
-    if constexpr (kParts == 2) tile_load<5>(block, 64);
-    tile_load<6>(block + (kParts - 1) * kColumns * kSide, 64);
-    if constexpr (kParts == 2) tile_dot<kHigh, 4, 5>();
-    tile_dot<kLow, 4, 6>();
+    tile_load<4>(weights + i * kSide, 64);
+    if constexpr (kParts == 2) tile_load<5>(block, kColumns);
+    tile_load<6>(block + (kParts - 1) * kColumns * kSide, kColumns);
+    if constexpr (kParts == 2) tile_dot<kHigh, 5, 4>();
+    tile_dot<kLow, 6, 4>();
   }
   tile_store<kLow>(sums);
   if constexpr (kParts == 2) tile_store<kHigh>(sums + kSide * kSide);
 }
 
-// Adds group g to acc[16 rows of the weight], of sixteen rows of x each, as kernels.h states.
+// Adds group g to total[rows of x], of sixteen rows of the weight each, as kernels.h states. `rows`
+// is looked at every second row: the vectors stay in registers, at most one too many is worked on.
 template <int kParts>
 inline void add_group(const Panel& panel, const float* x_scale, const float* x_sum, std::int64_t g,
-                      const std::int32_t* sums, __m512* acc) {
-  const __m512 x_scales = _mm512_load_ps(x_scale + g * kSide);
-  const __m512 x_sums = _mm512_load_ps(x_sum + g * kSide);
-  const float* scales = panel.scales + g * kSide;
-  const float* biases = panel.biases + g * kSide;
+                      int rows, const std::int32_t* sums, __m512* total) {
+  const __m512 scale = _mm512_load_ps(panel.scales + g * kSide);
+  const __m512 bias = _mm512_load_ps(panel.biases + g * kSide);
+  x_scale += g * kSide;
+  x_sum += g * kSide;
 #pragma GCC unroll 16
-  for (int r = 0; r < kSide; ++r) {
-    __m512i sum = _mm512_load_si512(sums + r * kSide);
+  for (int m = 0; m < kSide; ++m) {
+    if (m % 2 == 0 && m >= rows) return;
+    __m512i sum = _mm512_load_si512(sums + m * kSide);
     if constexpr (kParts == 2) {
-      const __m512i high = _mm512_load_si512(sums + (kSide + r) * kSide);
+      const __m512i high = _mm512_load_si512(sums + (kSide + m) * kSide);
       sum = _mm512_add_epi32(_mm512_slli_epi32(high, 7), sum);
     }
     const __m512 h = _mm512_cvtepi32_ps(sum);
-    acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_set1_ps(scales[r]), x_scales), h, acc[r]);
-    acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(biases[r]), x_sums, acc[r]);
+    total[m] = _mm512_fmadd_ps(_mm512_mul_ps(scale, _mm512_set1_ps(x_scale[m])), h, total[m]);
+    total[m] = _mm512_fmadd_ps(bias, _mm512_set1_ps(x_sum[m]), total[m]);
   }
 }
 
-using Sums = float[kChunkGroups][kSide * kSide];  // [class][16 rows of the weight][16 rows of x]
+using Sums = float[kChunkGroups][kSide * kSide];  // [class][16 rows of x][16 rows of the weight]
 
 // What to fetch into the second cache while a panel is worked on: weights, and scales and biases,
 // so many bytes a group. Null: nothing.
@@ -351,6 +382,7 @@ struct XTile {
   const std::int8_t* q;
   const float* scale;
   const float* sum;
+  int rows;
 };
 
 // The sums of one strip's classes. The tiles work on one group while the vectors add up the one
@@ -358,91 +390,81 @@ struct XTile {
 template <int kGroup, int kParts>
 void add_strip(std::int64_t groups, std::int64_t strip, const Panel& panel, const XTile& x,
                Prefetch& next, Sums& acc) {
-  constexpr std::int64_t kGroupBytes = std::int64_t{kGroup} * kParts * kSide;
-  const std::int64_t wide = Strips<kGroup>(groups).wide(strip);
-  const std::int64_t block_stride = wide * kTileBytes;
+  constexpr std::int64_t kGroupBytes =
+      std::int64_t{kGroup} * kSide;  // of a part of x or of weights
+  const std::int64_t class_stride = Strips<kGroup>(groups).wide(strip) * kGroupBytes;
   const std::int64_t first_class = strip * kStripClasses<kGroup>;
   const auto count = [&](std::int64_t c) {
     return groups > c ? (groups - c + kChunkGroups - 1) / kChunkGroups : 0;
   };
-  const std::int64_t begin = class_begin(groups, first_class);
-  const std::int64_t end = class_begin(groups, first_class + kStripClasses<kGroup>);
-  const std::int8_t* q = x.q + begin * kGroupBytes;
-  const auto tile_of = [&](std::int64_t in_strip, std::int64_t i) {
-    const std::int64_t column = in_strip * kGroup;
-    return panel.tiles + column / kBlockColumns * block_stride + i * kTileBytes +
-           column % kBlockColumns;
-  };
-  alignas(64) std::int32_t sums[2][2 * kSide * kSide];
-  __m512 total[kSide];
-#pragma GCC unroll 16
-  for (int r = 0; r < kSide; ++r) total[r] = _mm512_setzero_ps();
   for (std::int64_t c = 0; c < kStripClasses<kGroup>; ++c) {  // those that have no groups at all
     if (count(first_class + c) == 0) __builtin_memset(acc[first_class + c], 0, sizeof acc[0]);
   }
+  const std::int64_t begin = class_begin(groups, first_class);
+  const std::int64_t end = class_begin(groups, first_class + kStripClasses<kGroup>);
   if (begin == end) return;
 
-  group_sums<kGroup, kParts, 0, 1>(tile_of(0, 0), block_stride, q, sums[0]);
+  alignas(64) std::int32_t sums[2][2 * kSide * kSide];
+  __m512 total[kSide];
+#pragma GCC unroll 16
+  for (int m = 0; m < kSide; ++m) total[m] = _mm512_setzero_ps();
+  const std::int8_t* q = x.q + begin * kGroupBytes * kParts;
+  group_sums<kGroup, kParts, 0, 1>(panel.tiles, q, sums[0]);
   std::int64_t c = 0;  // the class, of the strip's, and the group in it whose sums are ready
   std::int64_t i = 0;
   for (std::int64_t at = begin; at < end; ++at) {
-    const std::int64_t g = first_class + c + i * kChunkGroups;
     const std::int64_t added_to = first_class + c;
+    const std::int64_t g = added_to + i * kChunkGroups;
     const bool last = ++i == count(added_to);
     if (last) {
       ++c;
       i = 0;
     }
-    const int ready = static_cast<int>((at - begin) % 2);
+    const bool odd = (at - begin) % 2 != 0;
     if (at + 1 < end) {
-      q += kGroupBytes;
-      if (ready == 0) {
-        group_sums<kGroup, kParts, 2, 3>(tile_of(c, i), block_stride, q, sums[1]);
+      q += kGroupBytes * kParts;
+      const unsigned char* weights = panel.tiles + c * class_stride + i * kGroupBytes;
+      if (odd) {
+        group_sums<kGroup, kParts, 0, 1>(weights, q, sums[0]);
       } else {
-        group_sums<kGroup, kParts, 0, 1>(tile_of(c, i), block_stride, q, sums[0]);
+        group_sums<kGroup, kParts, 2, 3>(weights, q, sums[1]);
       }
     }
     next.group();
-    add_group<kParts>(panel, x.scale, x.sum, g, sums[ready], total);
+    add_group<kParts>(panel, x.scale, x.sum, g, x.rows, sums[odd ? 1 : 0], total);
     if (last) {
 #pragma GCC unroll 16
-      for (int r = 0; r < kSide; ++r) {
-        _mm512_store_ps(acc[added_to] + r * kSide, total[r]);
-        total[r] = _mm512_setzero_ps();
+      for (int m = 0; m < kSide; ++m) {
+        _mm512_store_ps(acc[added_to] + m * kSide, total[m]);
+        total[m] = _mm512_setzero_ps();
       }
     }
   }
 }
 
 // Folds the classes and writes the outputs of one panel and one tile of x.
-void finish(const QuantArgs& a, std::int64_t row, int rows, std::int64_t tile, Sums& acc) {
-  __m512i lanes[kSide];
-  for (int r = 0; r < kSide; ++r) {
+void finish(const QuantArgs& a, std::int64_t row, int rows, std::int64_t x_row, int x_rows,
+            const Sums& acc) {
+  const auto wanted = static_cast<__mmask16>((1u << rows) - 1);
+  for (int m = 0; m < x_rows; ++m) {
     __m512 sum[kChunkGroups];
 #pragma GCC unroll 16
-    for (int i = 0; i < kChunkGroups; ++i) sum[i] = _mm512_load_ps(acc[i] + r * kSide);
+    for (int i = 0; i < kChunkGroups; ++i) sum[i] = _mm512_load_ps(acc[i] + m * kSide);
 #pragma GCC unroll 4
     for (int half = kChunkGroups / 2; half > 0; half /= 2) {
 #pragma GCC unroll 8
       for (int i = 0; i < half; ++i) sum[i] = _mm512_add_ps(sum[i], sum[i + half]);
     }
-    lanes[r] = _mm512_castps_si512(sum[0]);
-  }
-  alignas(64) std::uint32_t by_x[kSide * kSide];
-  V::transpose(lanes, by_x);
-  const auto wanted = static_cast<__mmask16>((1u << rows) - 1);
-  const std::int64_t first = tile * kSide;
-  for (std::int64_t m = first; m < first + kSide && m < a.x_rows; ++m) {
-    _mm512_mask_storeu_epi32(a.out + m * a.out_stride + row, wanted,
-                             _mm512_load_si512(by_x + (m - first) * kSide));
+    _mm512_mask_storeu_ps(a.out + (x_row + m) * a.out_stride + row, wanted, sum[0]);
   }
 }
 
 template <int kGroup, int kParts>
 XTile x_tile(const QuantArgs& a, std::int64_t tile) {
   const std::int64_t scales = tile * a.groups * kSide;
+  const std::int64_t left = a.x_rows - tile * kSide;
   return {a.q_tiles + tile * a.groups * kGroup * kParts * kSide, a.x_scale + scales,
-          a.x_sum + scales};
+          a.x_sum + scales, static_cast<int>(left < kSide ? left : kSide)};
 }
 
 // All panels times the only tile of x, each strip unpacked just before its products.
@@ -450,6 +472,7 @@ template <int kGroup, int kParts>
 void one_tile(const QuantArgs& a) {
   const Panel panel = PanelSizes(Strips<kGroup>(a.groups).wide(0), a.groups).at(a.scratch, 0);
   const XTile x = x_tile<kGroup, kParts>(a, 0);
+  configure_tiles(kGroup, x.rows);
   alignas(64) Sums acc;
   for (std::int64_t row = 0; row < a.rows; row += kSide) {
     const int rows = static_cast<int>(a.rows - row < kSide ? a.rows - row : kSide);
@@ -463,7 +486,7 @@ void one_tile(const QuantArgs& a) {
       unpack_strip<kGroup>(a, row, rows, strip, panel.tiles);
       add_strip<kGroup, kParts>(a.groups, strip, panel, x, next, acc);
     }
-    finish(a, row, rows, 0, acc);
+    finish(a, row, rows, 0, x.rows, acc);
   }
 }
 
@@ -491,21 +514,22 @@ void many_tiles(const QuantArgs& a) {
     });
   }
   alignas(64) Sums acc;
+  int configured = 0;
   for (std::int64_t tile = 0; tile * kSide < a.x_rows; ++tile) {
     const XTile x = x_tile<kGroup, kParts>(a, tile);
+    if (x.rows != configured) configure_tiles(kGroup, configured = x.rows);
     for (std::int64_t p = 0; p < panels; ++p) {
       each_strip(p, [&](std::int64_t strip, const Panel& panel) {
         Prefetch nothing;
         add_strip<kGroup, kParts>(a.groups, strip, panel, x, nothing, acc);
       });
-      finish(a, p * kSide, rows_of(p), tile, acc);
+      finish(a, p * kSide, rows_of(p), tile * kSide, x.rows, acc);
     }
   }
 }
 
 template <int kGroup, int kParts>
 void quant_group(const QuantArgs& a) {
-  configure_tiles(kGroup);
   a.x_rows <= kSide ? one_tile<kGroup, kParts>(a) : many_tiles<kGroup, kParts>(a);
   _tile_release();
 }

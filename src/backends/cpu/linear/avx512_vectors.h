@@ -7,7 +7,7 @@
 #define BOBBY_PANELS
 #define BOBBY_MASKED_LOADS
 #if defined(__AVX512VNNI__)
-#define BOBBY_BYTE_PANELS
+#define BOBBY_BYTE_WORDS
 #endif
 
 namespace bobby::cpu {
@@ -181,6 +181,9 @@ struct V {
     const __m512i shifted = kField == 0 ? words : _mm512_srli_epi16(words, kField * kBits);
     return _mm512_and_si512(shifted, _mm512_set1_epi8((1 << (kBits & 7)) - 1));
   }
+  static I32 dot_bytes(I32 acc, Words words, const std::int8_t* x) {
+    return _mm512_dpbusd_epi32(acc, words, _mm512_load_si512(x));
+  }
   static I32 dot_quad(I32 acc, Words words, const std::int8_t* x) {
     asm("vpdpbusd %2%{1to16%}, %1, %0"
         : "+v"(acc)
@@ -191,6 +194,12 @@ struct V {
 
   // 16 x 16 doublewords: out[j][i] = rows[i][j].
   static void transpose(const Words* rows, std::uint32_t* out) {
+    transpose_to(rows, [out](int j, __m512i column) { _mm512_store_si512(out + 16 * j, column); });
+  }
+
+  // put(j, column j of rows[16]), for each j in no order.
+  template <class Put>
+  [[gnu::always_inline]] static void transpose_to(const Words* rows, const Put& put) {
     __m512i fours[16];  // of rows 4i..4i+3: column 4j+k of lane block j stands in fours[4i+k]
 #pragma GCC unroll 4
     for (int i = 0; i < 16; i += 4) {
@@ -209,10 +218,10 @@ struct V {
       const __m512i odd01 = _mm512_shuffle_i32x4(fours[k], fours[k + 4], 0xdd);
       const __m512i even23 = _mm512_shuffle_i32x4(fours[k + 8], fours[k + 12], 0x88);
       const __m512i odd23 = _mm512_shuffle_i32x4(fours[k + 8], fours[k + 12], 0xdd);
-      _mm512_store_si512(out + 16 * k, _mm512_shuffle_i32x4(even01, even23, 0x88));
-      _mm512_store_si512(out + 16 * (k + 4), _mm512_shuffle_i32x4(odd01, odd23, 0x88));
-      _mm512_store_si512(out + 16 * (k + 8), _mm512_shuffle_i32x4(even01, even23, 0xdd));
-      _mm512_store_si512(out + 16 * (k + 12), _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
+      put(k, _mm512_shuffle_i32x4(even01, even23, 0x88));
+      put(k + 4, _mm512_shuffle_i32x4(odd01, odd23, 0x88));
+      put(k + 8, _mm512_shuffle_i32x4(even01, even23, 0xdd));
+      put(k + 12, _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
     }
   }
 

@@ -9,7 +9,9 @@
 //   own group, reduce<lanes>(I32[lanes]): sums of `lanes` adjacent lanes = sixteen sums in order,
 //   to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32);
 //   with BOBBY_MASKED_LOADS also load_words_part(bytes, count) and load_as_part<type>(bytes,
-//   count), which read `count` and no more.
+//   count), which read `count` and no more;
+//   with BOBBY_BYTE_WORDS byte_field<bits, i>(words) and dot_bytes(acc, words, x): 64 products of
+//   bytes, four to a lane.
 
 #include "backends/cpu/linear/kernels.h"
 #include "backends/cpu/linear/quantize_group.h"
@@ -86,6 +88,48 @@ void pack(const PackArgs& a) {
 
 // ---- Quantised products ---------------------------------------------------------------------
 
+// How the fields of 64 bytes of weights meet x: as 32 words of 16 bits or as 64 bytes. Fields of
+// Words that a format is cut into stand in x one after the other, all first fields of a block, then
+// all second ones.
+struct ShortWords {
+  using X = std::int16_t;
+  static constexpr int kPerLane = 2;
+  template <int kBits>
+  static constexpr int kFields = 16 / kBits;
+  template <int kBits, int kIndex>
+  static V::Words field(V::Words words) {
+    return V::template field<kBits, kIndex>(words);
+  }
+  template <int kLanes>
+  static V::I32 dot(V::I32 acc, V::Words words, const X* x) {
+    return V::template dot<kLanes>(acc, words, x);
+  }
+#ifdef BOBBY_PANELS
+  static V::I32 dot_lane(V::I32 acc, V::Words words, const X* x) {
+    return V::dot_pair(acc, words, x);
+  }
+#endif
+};
+#ifdef BOBBY_BYTE_WORDS
+struct ByteWords {
+  using X = std::int8_t;
+  static constexpr int kPerLane = 4;
+  template <int kBits>
+  static constexpr int kFields = 8 / kBits;
+  template <int kBits, int kIndex>
+  static V::Words field(V::Words words) {
+    return V::template byte_field<kBits, kIndex>(words);
+  }
+  template <int kLanes>
+  static V::I32 dot(V::I32 acc, V::Words words, const X* x) {
+    return V::dot_bytes(acc, words, x);
+  }
+  static V::I32 dot_lane(V::I32 acc, V::Words words, const X* x) {
+    return V::dot_quad(acc, words, x);
+  }
+};
+#endif
+
 // The shape of one chunk of 16 groups. A block is what fills 32 words: 64 bytes that are cut into
 // fields, or 32 values of 3, 5 or 6 bits that are spread.
 template <int kBits, int kGroup>
@@ -135,12 +179,12 @@ inline V::Words load_part(const unsigned char* bytes, int count) {
   return load_block<kBits>(copy);
 }
 
-template <class C, int kField = 0>
-inline V::I32 dot_block(V::I32 acc, V::Words words, const std::int16_t* q) {
-  acc = V::template dot<C::kVectors>(acc, V::template field<C::kFieldBits, kField>(words),
-                                     q + kField * kWords);
-  if constexpr (kField + 1 < C::kFields) {
-    return dot_block<C, kField + 1>(acc, words, q);
+template <class W, class C, int kField = 0>
+inline V::I32 dot_block(V::I32 acc, V::Words words, const typename W::X* q) {
+  acc = W::template dot<C::kVectors>(acc, W::template field<C::kFieldBits, kField>(words),
+                                     q + kField * 16 * W::kPerLane);
+  if constexpr (kField + 1 < W::template kFields<C::kFieldBits>) {
+    return dot_block<W, C, kField + 1>(acc, words, q);
   } else {
     return acc;
   }
@@ -148,8 +192,8 @@ inline V::I32 dot_block(V::I32 acc, V::Words words, const std::int16_t* q) {
 
 // H of the chunk's groups, for kRows rows of q. `bytes`: of weights, fewer than kBytes in the last
 // chunk of a row if kPart.
-template <int kBits, int kGroup, int kRows, bool kPart>
-inline void chunk_sums(const unsigned char* weight, int bytes, const std::int16_t* q,
+template <int kBits, int kGroup, class W, int kRows, bool kPart>
+inline void chunk_sums(const unsigned char* weight, int bytes, const typename W::X* q,
                        std::int64_t q_stride, V::I32* sums) {
   using C = Chunk<kBits, kGroup>;
   V::I32 partial[kRows][C::kVectors];
@@ -171,7 +215,7 @@ inline void chunk_sums(const unsigned char* weight, int bytes, const std::int16_
       BOBBY_UNROLL(8)
       for (int m = 0; m < kRows; ++m) {
         partial[m][v] =
-            dot_block<C>(partial[m][v], words, q + m * q_stride + block * C::kBlockColumns);
+            dot_block<W, C>(partial[m][v], words, q + m * q_stride + block * C::kBlockColumns);
       }
     }
   }
@@ -209,14 +253,14 @@ inline void accumulate(const QuantArgs& a, V::F32 scale, V::F32 bias, const floa
 }
 
 // One weight row with kRows rows of x, as kernels.h says.
-template <int kBits, int kGroup, int kRows>
+template <int kBits, int kGroup, class W, int kRows>
 inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row) {
   using C = Chunk<kBits, kGroup>;
   const unsigned char* weight = a.weight + row * a.weight_stride;
   const unsigned char* scales = a.scales + row * a.scale_stride;
   const unsigned char* biases = a.biases + row * a.scale_stride;
   const std::int64_t q_stride = a.padded_groups * kGroup;
-  const std::int16_t* q = static_cast<const std::int16_t*>(a.q) + x_row * q_stride;
+  const auto* q = static_cast<const typename W::X*>(a.q) + x_row * q_stride;
   const float* x_scale = a.x_scale + x_row * a.padded_groups;
   const float* x_sum = a.x_sum + x_row * a.padded_groups;
   const std::size_t scale_bytes = a.scale_type == kF32 ? 4 : 2;
@@ -226,7 +270,7 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   V::I32 sums[kRows];
   std::int64_t left = a.groups;
   for (; left >= kChunkGroups; left -= kChunkGroups) {
-    chunk_sums<kBits, kGroup, kRows, false>(weight, C::kBytes, q, q_stride, sums);
+    chunk_sums<kBits, kGroup, W, kRows, false>(weight, C::kBytes, q, q_stride, sums);
     accumulate<kRows>(a, load_scales(scales, a.scale_type), load_scales(biases, a.scale_type),
                       x_scale, x_sum, sums, acc);
     weight += C::kBytes;
@@ -238,7 +282,8 @@ inline void row_product(const QuantArgs& a, std::int64_t row, std::int64_t x_row
   }
   if (left > 0) {  // fewer than 16 groups
     const int groups = static_cast<int>(left);
-    chunk_sums<kBits, kGroup, kRows, true>(weight, groups * kGroup * kBits / 8, q, q_stride, sums);
+    chunk_sums<kBits, kGroup, W, kRows, true>(weight, groups * kGroup * kBits / 8, q, q_stride,
+                                              sums);
     accumulate<kRows>(a, load_scales_part(scales, a.scale_type, groups),
                       load_scales_part(biases, a.scale_type, groups), x_scale, x_sum, sums, acc);
   }
@@ -258,7 +303,7 @@ namespace bobby::cpu {
 namespace {
 
 // Rows of the weight one after the other.
-template <int kBits, int kGroup>
+template <int kBits, int kGroup, class W>
 void row_products(const QuantArgs& a) {
 #ifdef BOBBY_PANELS
   constexpr int kX = kMinPanelX - 1;
@@ -267,26 +312,31 @@ void row_products(const QuantArgs& a) {
 #endif
   std::int64_t m = 0;
   for (; m + kX <= a.x_rows; m += kX) {
-    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, kX>(a, row, m);
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, W, kX>(a, row, m);
   }
   for (; m < a.x_rows; ++m) {
-    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, 1>(a, row, m);
+    for (std::int64_t row = 0; row < a.rows; ++row) row_product<kBits, kGroup, W, 1>(a, row, m);
   }
+}
+
+template <int kBits, int kGroup, class W>
+void products(const QuantArgs& a) {
+#ifdef BOBBY_PANELS
+  if (a.x_rows >= kMinPanelX) return panel_products<kBits, kGroup, W>(a);
+#endif
+  row_products<kBits, kGroup, W>(a);
 }
 
 // What to do for one format.
 struct QuantProduct {
   template <int kBits, int kGroup>
   static void run(const QuantArgs& a) {
-#ifdef BOBBY_BYTE_PANELS
+#ifdef BOBBY_BYTE_WORDS
     if constexpr (8 % kBits == 0) {
-      if (a.bytes) return panel_products<kBits, kGroup, ByteWords>(a);
+      if (a.bytes) return products<kBits, kGroup, ByteWords>(a);
     }
 #endif
-#ifdef BOBBY_PANELS
-    if (a.x_rows >= kMinPanelX) return panel_products<kBits, kGroup, ShortWords>(a);
-#endif
-    row_products<kBits, kGroup>(a);
+    products<kBits, kGroup, ShortWords>(a);
   }
 };
 

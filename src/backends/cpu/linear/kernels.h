@@ -133,7 +133,7 @@ struct TileKernels {
 
 struct LinearKernels {
   const char* name = nullptr;
-  int bytes_from_x_rows = 0;  ///< rows of x from which quant takes bytes, faster; 0: never
+  bool bytes = false;  ///< quant takes int8 activations in bytes, for fields of 2, 4 and 8 bits
   void (*pack)(const PackArgs&) = nullptr;
   void (*quant)(const QuantArgs&) = nullptr;
   std::size_t (*quant_scratch)(const QuantArgs&) =

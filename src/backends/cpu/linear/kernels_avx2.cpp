@@ -229,5 +229,5 @@ struct V {
 #include "backends/cpu/linear/kernel_body.h"
 
 namespace bobby::cpu {
-const LinearKernels kAvx2Kernels = {"avx2", 0, pack, quant, quant_scratch, dense, lora};
+const LinearKernels kAvx2Kernels = {"avx2", false, pack, quant, quant_scratch, dense, lora};
 }  // namespace bobby::cpu

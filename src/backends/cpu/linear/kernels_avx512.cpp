@@ -2,5 +2,5 @@
 #include "backends/cpu/linear/kernel_body.h"
 
 namespace bobby::cpu {
-const LinearKernels kAvx512Kernels = {"avx512", 0, pack, quant, quant_scratch, dense, lora};
+const LinearKernels kAvx512Kernels = {"avx512", false, pack, quant, quant_scratch, dense, lora};
 }  // namespace bobby::cpu

@@ -2,6 +2,6 @@
 #include "backends/cpu/linear/kernel_body.h"
 
 namespace bobby::cpu {
-const LinearKernels kAvx512VnniKernels = {"avx512-vnni", kMinPanelX, pack, quant,
-                                          quant_scratch, dense,      lora};
+const LinearKernels kAvx512VnniKernels = {"avx512-vnni", true,  pack, quant,
+                                          quant_scratch, dense, lora};
 }  // namespace bobby::cpu

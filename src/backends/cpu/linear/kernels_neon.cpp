@@ -180,5 +180,5 @@ struct V {
 #include "backends/cpu/linear/kernel_body.h"
 
 namespace bobby::cpu {
-const LinearKernels kNeonKernels = {"neon", 0, pack, quant, quant_scratch, dense, lora};
+const LinearKernels kNeonKernels = {"neon", false, pack, quant, quant_scratch, dense, lora};
 }  // namespace bobby::cpu

@@ -130,5 +130,5 @@ struct V {
 #include "backends/cpu/linear/kernel_body.h"
 
 namespace bobby::cpu {
-const LinearKernels kPortableKernels = {"portable", 0, pack, quant, quant_scratch, dense, lora};
+const LinearKernels kPortableKernels = {"portable", false, pack, quant, quant_scratch, dense, lora};
 }  // namespace bobby::cpu

@@ -5,7 +5,7 @@
 namespace bobby::cpu {
 namespace {
 
-constexpr std::int64_t kMinTileX = 6;    // rows of x from which tiles are faster
+constexpr std::int64_t kMinTileX = 3;    // rows of x from which tiles are faster
 constexpr std::int64_t kTilePieces = 8;  // of a tile, packed apart: ten rows are one tile only
 
 std::int64_t round_up(std::int64_t value, std::int64_t unit) {
@@ -25,15 +25,13 @@ void PackedActivations::start(Activation x) {
   layouts_.clear();
 }
 
-// Bytes only where the kernels take them for so many rows; the level, and so the result, is the
-// same in words.
+// Bytes only where the kernels take them; the level, and so the result, is the same in words.
 PackLayout PackedActivations::layout_of(const WeightFormat& format) const {
   PackLayout layout;
   layout.group_size = format.group_size;
   const bool fields = format.bits == 2 || format.bits == 4 || format.bits == 8;
   if (fields) layout.field_bits = format.bits;
-  const int from = kernels_.bytes_from_x_rows;
-  if (int8_ && fields && from != 0 && x_.rows >= from) layout.word_bits = 8;
+  if (int8_ && fields && kernels_.bytes) layout.word_bits = 8;
   return layout;
 }
 

@@ -7,8 +7,7 @@
 // transpose(Words[16], out): 16 x 16 doublewords, bits(F32) as Words, load_panel(words),
 // dot_pair(acc, words, x): two values of x times every lane's two words, broadcast(float*),
 // store_f(float*, F32), prefetch(bytes).
-// With BOBBY_BYTE_PANELS also byte_field<bits, i>(words) and dot_quad(acc, words, x): four bytes of
-// x times every lane's four.
+// With BOBBY_BYTE_WORDS also dot_quad(acc, words, x): four bytes of x times every lane's four.
 
 namespace bobby::cpu {
 namespace {
@@ -17,33 +16,6 @@ constexpr int kPanelRows = 16;
 constexpr int kMinPanelX = 3;  // rows of x from which a panel is faster than row by row
 // What the rows of x that all panels of a call are multiplied with may take of the second cache.
 constexpr std::int64_t kPanelXBytes = std::int64_t{512} << 10;
-
-// How the fields of a doubleword meet x: as two words of 16 bits or as four bytes. Fields of Words
-// that a format is cut into stand in x one after the other, a block of 64 bytes of words each.
-struct ShortWords {
-  using X = std::int16_t;
-  static constexpr int kPerLane = 2;
-  template <int kBits>
-  static constexpr int kFields = 16 / kBits;
-  template <int kBits, int kIndex>
-  static V::Words field(V::Words words) {
-    return V::template field<kBits, kIndex>(words);
-  }
-  static V::I32 dot(V::I32 acc, V::Words words, const X* x) { return V::dot_pair(acc, words, x); }
-};
-#ifdef BOBBY_BYTE_PANELS
-struct ByteWords {
-  using X = std::int8_t;
-  static constexpr int kPerLane = 4;
-  template <int kBits>
-  static constexpr int kFields = 8 / kBits;
-  template <int kBits, int kIndex>
-  static V::Words field(V::Words words) {
-    return V::template byte_field<kBits, kIndex>(words);
-  }
-  static V::I32 dot(V::I32 acc, V::Words words, const X* x) { return V::dot_quad(acc, words, x); }
-};
-#endif
 
 // Sixteen rows of the weight in scratch: doublewords [of a row's words][16], then scales and biases
 // [groups][16] as fp32.
@@ -119,7 +91,7 @@ inline void dot_fields(V::I32* acc, V::Words words, const typename W::X* const* 
   const V::Words field = W::template field<kBits, kIndex>(words);
   BOBBY_UNROLL(12)
   for (int m = 0; m < kX; ++m) {
-    acc[m] = W::dot(acc[m], field, x[m / 3] + m % 3 * q_stride + kIndex * kFieldWords);
+    acc[m] = W::dot_lane(acc[m], field, x[m / 3] + m % 3 * q_stride + kIndex * kFieldWords);
   }
   if constexpr (kIndex + 1 < W::template kFields<kBits>) {
     dot_fields<W, kBits, kX, kIndex + 1>(acc, words, x, q_stride);
