@@ -119,7 +119,8 @@ class Bobby:
     def single(self, model, threads, prompt, gen, adapter=None) -> dict:
         machine, row = self.bench(model, threads, prompt, gen, 1)
         out = {"prefill": row["prefill_tok_s"], "decode": row["decode_tok_s"],
-               "of bandwidth": row["share_of_bandwidth"], "load ms": machine["load_ms"],
+               "of bandwidth": row["share_of_bandwidth"],
+               "of the pages'": row["share_of_weights_bandwidth"], "load ms": machine["load_ms"],
                "RSS GB": machine["peak_rss_bytes"] / 1e9}
         if adapter:
             _, row = self.bench(model, threads, 8, 2 * gen, 1, ["--adapter", adapter])

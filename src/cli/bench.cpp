@@ -169,15 +169,23 @@ double lora_cost(const Measurement& with, const Measurement& without) {
   return median(std::move(ratios)) - 1.0;
 }
 
+struct Machine {
+  double load_ms = 0.0;
+  std::size_t peak_rss = 0;
+  double bandwidth = 0.0;          // GB/s, of memory at its best
+  double weights_bandwidth = 0.0;  // of the pages that the weights lie in; 0: not known
+};
+
 // The numbers of a batch, ready to be shown.
 struct Report {
   double prefill_tok_s, decode_tok_s, decode_gb_s, share_of_bandwidth;
+  std::optional<double> share_of_weights_bandwidth;
   std::optional<double> lora_cost;
   std::string logits_hash;
 };
 
 Report report_of(const BatchResult& batch, const BenchPlan& plan, const Model& model,
-                 double bandwidth) {
+                 const Machine& machine) {
   const double steps_a_second =
       1000.0 * static_cast<double>(batch.with.step_ms.size()) / batch.with.total_ms();
   Report report{};
@@ -185,7 +193,9 @@ Report report_of(const BatchResult& batch, const BenchPlan& plan, const Model& m
       1000.0 * static_cast<double>(plan.prompt_tokens * batch.rows) / batch.with.prefill_ms;
   report.decode_tok_s = steps_a_second * static_cast<double>(batch.rows);
   report.decode_gb_s = steps_a_second * static_cast<double>(model.decode_bytes()) / 1e9;
-  report.share_of_bandwidth = bandwidth > 0.0 ? report.decode_gb_s / bandwidth : 0.0;
+  if (machine.bandwidth > 0.0) report.share_of_bandwidth = report.decode_gb_s / machine.bandwidth;
+  if (machine.weights_bandwidth > 0.0)
+    report.share_of_weights_bandwidth = report.decode_gb_s / machine.weights_bandwidth;
   if (batch.without) report.lora_cost = lora_cost(batch.with, *batch.without);
   report.logits_hash = sha256_hex(std::as_bytes(std::span(batch.with.logits))).substr(0, 16);
   return report;
@@ -203,15 +213,20 @@ void print_batch(Console& console, const BatchResult& batch, const Report& repor
                                      {"kv_bytes", batch.kv_bytes},
                                      {"kv_saturated", batch.kv_saturated},
                                      {"logits_sha256", report.logits_hash}};
+    if (report.share_of_weights_bandwidth)
+      object["share_of_weights_bandwidth"] = *report.share_of_weights_bandwidth;
     if (report.lora_cost) object["lora_cost"] = *report.lora_cost;
     console.print_json(object);
     return;
   }
   console.print(fmt::format(
       "batch {:<3} prefill {:8.1f} tok/s   decode {:8.2f} tok/s   {:6.2f} GB/s = {:3.0f}% of the "
-      "bandwidth{}   logits {}",
+      "bandwidth{}{}   logits {}",
       batch.rows, report.prefill_tok_s, report.decode_tok_s, report.decode_gb_s,
       100.0 * report.share_of_bandwidth,
+      report.share_of_weights_bandwidth
+          ? fmt::format(", {:.0f}% of its pages'", 100.0 * *report.share_of_weights_bandwidth)
+          : "",
       report.lora_cost ? fmt::format("   LoRA {:+.1f}% a step", 100.0 * *report.lora_cost) : "",
       report.logits_hash));
 }
@@ -242,12 +257,6 @@ void print_stages(Console& console, std::string_view what, const std::vector<Sta
                           static_cast<double>(stage.weight_bytes) / stage.milliseconds / 1e6)));
 }
 
-struct Machine {
-  double load_ms = 0.0;
-  std::size_t peak_rss = 0;
-  double bandwidth = 0.0;
-};
-
 void print_machine(Console& console, const LoadedModel& loaded, const Machine& machine) {
   if (console.json()) {
     console.print_json({{"backend", loaded.backend->description()},
@@ -255,16 +264,20 @@ void print_machine(Console& console, const LoadedModel& loaded, const Machine& m
                         {"weight_bytes", loaded.model->weight_bytes()},
                         {"decode_bytes", loaded.model->decode_bytes()},
                         {"peak_rss_bytes", machine.peak_rss},
-                        {"read_bandwidth_gb_s", machine.bandwidth}});
+                        {"read_bandwidth_gb_s", machine.bandwidth},
+                        {"weights_bandwidth_gb_s", machine.weights_bandwidth}});
     return;
   }
   console.print(fmt::format("{}", loaded.backend->description()));
   console.print(
       fmt::format("load {:.0f} ms   weights {:.2f} GB, {:.2f} GB read a step   memory "
-                  "{:.2f} GB at most   read bandwidth {:.1f} GB/s",
+                  "{:.2f} GB at most   read bandwidth {:.1f} GB/s{}",
                   machine.load_ms, static_cast<double>(loaded.model->weight_bytes()) / 1e9,
                   static_cast<double>(loaded.model->decode_bytes()) / 1e9,
-                  static_cast<double>(machine.peak_rss) / 1e9, machine.bandwidth));
+                  static_cast<double>(machine.peak_rss) / 1e9, machine.bandwidth,
+                  machine.weights_bandwidth > 0.0
+                      ? fmt::format(", {:.1f} in the weights' pages", machine.weights_bandwidth)
+                      : ""));
 }
 
 Result<int> run(const Invocation& invocation) {
@@ -298,10 +311,12 @@ Result<int> run(const Invocation& invocation) {
   }
   machine.peak_rss = peak_rss_bytes();
   machine.bandwidth = std::max(machine.bandwidth, read_bandwidth(threads));
+  if (loaded->backend->name() == "cpu")  // which reads them where they are mapped
+    machine.weights_bandwidth = weights_bandwidth(folder, threads);
 
   print_machine(invocation.console, *loaded, machine);
   for (const BatchResult& batch : batches)
-    print_batch(invocation.console, batch, report_of(batch, plan, model, machine.bandwidth));
+    print_batch(invocation.console, batch, report_of(batch, plan, model, machine));
   for (const BatchResult& batch : batches) {
     print_stages(invocation.console, "prefill", batch.prefill_stages, batch.rows, 1.0);
     print_stages(invocation.console, "step", batch.decode_stages, batch.rows,
