@@ -3,7 +3,7 @@
 # Usage: tools/setup.sh [test]   ("test" adds what only the tests and the linters need)
 set -eu
 
-build="build-essential cmake ninja-build ccache pkg-config git ca-certificates python3 python3-pip
+build="build-essential cmake ninja-build ccache pkg-config git ca-certificates python3 python3-pip python3-venv
   libsimdjson-dev nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
   libutf8proc-dev libtomlplusplus-dev libexpected-dev libssl-dev libgtest-dev"
 tests="libbenchmark-dev clang clang-format clang-tidy libclang-rt-14-dev"

@@ -20,6 +20,14 @@ say "release: unit, parity, e2e"
 ctest --preset release -j "$(nproc)"
 [ "${1:-}" = quick ] && exit 0
 
+if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
+  say "cuda: compiled for every architecture; tests that need a device skip without one"
+  cmake --preset cuda -DBOBBY_CUDA_ROOT="$(tools/cuda_packages.sh)" >/dev/null
+  cmake --build --preset cuda --target bobby cli_test tests/cuda/all -- --quiet
+  ctest --preset cuda -j "$(nproc)" -L cuda
+  ctest --preset cuda -R Cli.AbsentBackends
+fi
+
 say "asan: address and undefined-behaviour sanitizers"
 cmake --preset asan >/dev/null
 cmake --build --preset asan -- --quiet
