@@ -7,7 +7,7 @@
 //  - Activations are fp32 everywhere: residual stream, norms, what passes between operations.
 //  - A row's result depends on that row's inputs alone: not on the other rows of the step, nor on
 //    their number, nor on the number of threads, bit for bit. Posts are the same alone or in
-//    company.
+//    company. The one exception is begin_step()'s: how many rows its own sequence has in the step.
 //  - Operations run in the order they are called. On a device they are enqueued; sync() waits.
 //  - Arguments that break a stated shape are bugs of the caller: they abort in debug builds.
 
@@ -154,6 +154,13 @@ class Backend {
   virtual Result<std::unique_ptr<Weight>> load_weight(const WeightView& view) = 0;
   virtual Result<std::unique_ptr<LoraWeight>> load_lora(const LoraView& view) = 0;
   virtual Result<std::unique_ptr<KvStorage>> allocate_kv(const KvShape& shape) = 0;
+
+  /// What the operations until the next call are about: the sequences of a step, in the order of
+  /// its rows. A hint; without it every row is one of decode. A device may compute the rows of a
+  /// long stretch of one sequence (a prompt) otherwise than the rows of a short one, to the same
+  /// error, so that a row's result depends on its own sequence's rows in the step, and on nothing
+  /// else.
+  virtual void begin_step(std::span<const SequenceRows> /*sequences*/) {}
 
   // Operations. Token ids, row numbers and block tables are host memory.
 

@@ -150,6 +150,7 @@ Result<Activation> Transformer::step(std::span<const StepSequence> sequences, Kv
             .sequences = rows_,
             .logits_rows = logits_rows_};
   BOBBY_CHECK(workspace_.prepare(config_, step));
+  backend_.begin_step(rows_);
   forward_->run(step);
   BOBBY_CHECK(backend_.sync());
   return step.logits;

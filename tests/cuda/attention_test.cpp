@@ -195,17 +195,25 @@ TEST_F(CudaAttentionTest, SameBitsAloneInCompanyAndInChunks) {
     Run company(*cuda_, *this);
     const auto mixed = company.step({{&other, 0, 290}, {&main, 0, 153}, {&third, 0, 3}}).out;
     expect_same_bits(rows_of(mixed, cols, 290, 153), expected);
+    // More than 64 rows at once are a prompt's, which may have a kernel of its own.
+    Run few(*cuda_, *this);
+    std::vector<float> decoded;
+    for (const std::int64_t held : {0, 51, 102}) {
+      const auto out = few.step({{&main, held, 51}}).out;
+      decoded.insert(decoded.end(), out.begin(), out.end());
+    }
+    const bool own_kernel =
+        shape.format == KvFormat::kF16 && (shape.head_dim == 64 || shape.head_dim == 128);
+    if (!own_kernel) expect_same_bits(decoded, expected);
     Run chunks(*cuda_, *this);
-    std::vector<float> pieces;
     std::int64_t held = 0;
     for (const std::int64_t count : {1, 17, 2, 131, 1, 1}) {
       const auto out = chunks.step({{&third, 0, 2}, {&main, held, count}, {&other, 0, 5}}).out;
-      const auto mine = rows_of(out, cols, 2, count);
-      pieces.insert(pieces.end(), mine.begin(), mine.end());
+      expect_same_bits(rows_of(out, cols, 2, count),
+                       rows_of(count > 64 ? expected : decoded, cols, held, count));
       held += count;
     }
     ASSERT_EQ(held, 153);
-    expect_same_bits(pieces, expected);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "backends/cuda/prefill_attention.h"
 #include "backends/cuda/weight.h"
 
 namespace bobby::cuda {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::size_t kScratch = std::size_t{64} << 20;
 constexpr std::size_t kPlaces = std::size_t{1} << 16;
+constexpr int kDecodeRows = 64;  // more rows of one sequence are a prompt's
 
 bool same(const std::vector<RowPlace>& left, const std::vector<RowPlace>& right) {
   return std::equal(left.begin(), left.end(), right.begin(), right.end(),
@@ -172,15 +174,34 @@ Result<void> AttentionEngine::attention(const Attention& args) {
       parts * (static_cast<std::size_t>(head_dim) * sizeof(float) + sizeof(float2));
   BOBBY_CHECK(grow(scratch_, row_bytes, kScratch));
   const auto most = static_cast<int>(std::min<std::size_t>(scratch_->size() / row_bytes, 32768));
-  const int count = static_cast<int>(rows_.size());
-  for (int begin = 0; begin < count; begin += most) {
-    attend_args.row_begin = begin;
-    attend_args.row_count = std::min(most, count - begin);
-    attend_args.totals = static_cast<float2*>(scratch_->data());
-    attend_args.parts = reinterpret_cast<float*>(
-        attend_args.totals + parts * static_cast<std::size_t>(attend_args.row_count));
-    attend(attend_args, kv.layer(args.layer), places(), stream_);
+  const KvLayer layer = kv.layer(args.layer);
+  const auto attend_rows = [&](int begin, int end) {
+    for (; begin < end; begin += most) {
+      attend_args.row_begin = begin;
+      attend_args.row_count = std::min(most, end - begin);
+      attend_args.totals = static_cast<float2*>(scratch_->data());
+      attend_args.parts = reinterpret_cast<float*>(
+          attend_args.totals + parts * static_cast<std::size_t>(attend_args.row_count));
+      attend(attend_args, layer, places(), stream_);
+    }
+  };
+  int begin = 0;  // of the rows that are still to be done
+  int row = 0;
+  for (const SequenceRows& sequence : args.sequences) {
+    const int count = static_cast<int>(sequence.row_count);
+    if (count > kDecodeRows && has_prompt_attention(layer)) {
+      attend_rows(begin, row);
+      attend_prompt(attend_args,
+                    {.row_begin = static_cast<int>(sequence.row_begin),
+                     .row_count = count,
+                     .position = static_cast<int>(sequence.position),
+                     .blocks_begin = rows_[static_cast<std::size_t>(row)].blocks_begin},
+                    layer, places(), stream_);
+      begin = row + count;
+    }
+    row += count;
   }
+  attend_rows(begin, row);
   return {};
 }
 

@@ -66,6 +66,9 @@ class CudaBackend : public Backend {
     return CudaKv::make(shape, stream());
   }
 
+  void begin_step(std::span<const SequenceRows> sequences) override {
+    linear_.begin_step(sequences);
+  }
   void embed(const Weight& table, std::span<const std::int32_t> tokens,
              std::span<const LoraRows> lora, Activation out) override {
     remember(linear_.embed(table, tokens, lora, out));

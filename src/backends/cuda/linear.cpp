@@ -11,6 +11,8 @@ namespace bobby::cuda {
 namespace {
 
 constexpr std::int64_t kRowsAtOnce = 512;  // rows of x that the scratch memory holds
+constexpr std::int64_t kFewRows = 8;       // up to here, not a warpgroup's work
+static_assert(kRowsAtOnce <= TileEngine::kPromptRows);
 constexpr std::size_t kAxFloats = std::size_t{1} << 20;
 
 Element element_of(DType dtype) {
@@ -49,33 +51,77 @@ Result<void> LinearEngine::reserve(std::int64_t cols) {
   const auto numbers = static_cast<std::size_t>(kRowsAtOnce * ((cols + kChunk - 1) / kChunk));
   BOBBY_TRY(planes_, DeviceMemory::make(numbers * kChunk * 2));
   BOBBY_TRY(scales_, DeviceMemory::make(numbers * sizeof(float2)));
+  BOBBY_CHECK(tiles_.reserve(cols));
   cols_ = cols;
   return {};
 }
 
-void LinearEngine::product(Activation x, std::int64_t row_begin, std::int64_t rows,
-                           const Matrices& matrices) {
-  const float* from = x.data + row_begin * x.cols;
-  const int count = static_cast<int>(rows);
-  auto* bytes = static_cast<uint4*>(planes_->data());
-  auto* scales = static_cast<float2*>(scales_->data());
-  if (matrices.bits == 0) return dense_product(matrices, from, count, stream_);
-  if (matrices.tiled) return tiled_product(matrices, {bytes, scales}, count, stream_);
-  affine_product(matrices, {bytes, scales}, count, stream_);
+void LinearEngine::begin_step(std::span<const SequenceRows> sequences) {
+  step_rows_ = 0;
+  prompts_.clear();
+  for (const SequenceRows& sequence : sequences) {
+    step_rows_ = std::max(step_rows_, sequence.row_begin + sequence.row_count);
+    if (sequence.row_count <= TileEngine::kBatchRows) continue;
+    prompts_.push_back({sequence.row_begin, sequence.row_count, true});
+  }
 }
 
-void LinearEngine::to_q15(const Matrices& format, const float* x, int rows) {
-  auto* bytes = static_cast<uint4*>(planes_->data());
-  auto* scales = static_cast<float2*>(scales_->data());
-  if (format.tiled) return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
-  quantize(x, rows, format.cols, format.chunks_a_group * kChunk, format.bits, {bytes, scales},
-           stream_);
+/// Which rows from `begin` on are computed together. A prompt's kernel is not that of decode, so
+/// what a row gets follows from its own sequence's rows.
+LinearEngine::Run LinearEngine::run_at(std::int64_t begin, std::int64_t rows) const {
+  std::int64_t end = rows;
+  bool prompt = false;
+  if (rows == step_rows_)
+    for (const Run& one : prompts_) {
+      if (one.begin > begin) end = std::min(end, one.begin);
+      if (one.begin > begin || begin >= one.begin + one.rows) continue;
+      prompt = true;
+      end = one.begin + one.rows;
+    }
+  const std::int64_t most =
+      prompt || !tiles_.ready() ? kRowsAtOnce : std::int64_t{TileEngine::kBatchRows};
+  return {begin, std::min(end - begin, most), prompt};
 }
 
-Result<void> LinearEngine::base(Activation x, std::span<const Projection> projections) {
-  for (std::int64_t begin = 0; begin < x.rows; begin += kRowsAtOnce) {
-    const std::int64_t rows = std::min(kRowsAtOnce, x.rows - begin);
-    std::optional<Matrices> quantized;  // the format that the scratch memory is right for
+LinearEngine::Form LinearEngine::form_for(const Matrices& matrices, const Run& run) const {
+  if (matrices.bits == 0) return Form::kFloats;
+  if (!matrices.tiled) return Form::kPlanes;
+  if (!tiles_.ready()) return Form::kTiled;
+  return run.prompt ? Form::kHalves : run.rows > kFewRows ? Form::kBytes : Form::kTiled;
+}
+
+void LinearEngine::round(const Matrices& format, Form form, const float* x, int rows) {
+  auto* bytes = static_cast<uint4*>(planes_->data());
+  auto* scales = static_cast<float2*>(scales_->data());
+  switch (form) {
+    case Form::kFloats: return;
+    case Form::kPlanes:
+      return quantize(x, rows, format.cols, format.chunks_a_group * kChunk, format.bits,
+                      {bytes, scales}, stream_);
+    case Form::kTiled: return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
+    case Form::kBytes: return tiles_.round_batch(x, rows, format.cols);
+    case Form::kHalves: return tiles_.round_prompt(x, rows, format.cols);
+  }
+}
+
+void LinearEngine::product(const Matrices& matrices, Form form, const float* x, int rows) {
+  auto* bytes = static_cast<uint4*>(planes_->data());
+  auto* scales = static_cast<float2*>(scales_->data());
+  switch (form) {
+    case Form::kFloats: return dense_product(matrices, x, rows, stream_);
+    case Form::kPlanes: return affine_product(matrices, {bytes, scales}, rows, stream_);
+    case Form::kTiled: return tiled_product(matrices, {bytes, scales}, rows, stream_);
+    case Form::kBytes: return tiles_.batch(matrices, rows);
+    case Form::kHalves: return tiles_.prompt(matrices, rows);
+  }
+}
+
+void LinearEngine::base(Activation x, std::span<const Projection> projections) {
+  Run run;
+  for (std::int64_t begin = 0; begin < x.rows; begin += run.rows) {
+    run = run_at(begin, x.rows);
+    const float* from = x.data + begin * x.cols;
+    std::optional<Matrices> rounded;  // the format that the scratch memory is right for
     for (std::size_t i = 0; i < projections.size();) {
       const CudaWeight& first = on_device(*projections[i].weight);
       Matrices matrices = format_of(first);
@@ -87,17 +133,17 @@ Result<void> LinearEngine::base(Activation x, std::span<const Projection> projec
         append(matrices, projections[i]);
         matrices.each[matrices.count - 1].out += begin * projections[i].out.cols;
       }
-      const bool same = quantized && quantized->bits == matrices.bits &&
-                        quantized->chunks_a_group == matrices.chunks_a_group &&
-                        quantized->tiled == matrices.tiled;
-      if (matrices.bits != 0 && !same) {
-        to_q15(matrices, x.data + begin * x.cols, static_cast<int>(rows));
-        quantized = matrices;
+      const Form form = form_for(matrices, run);
+      const bool same = rounded && rounded->bits == matrices.bits &&
+                        rounded->chunks_a_group == matrices.chunks_a_group &&
+                        rounded->tiled == matrices.tiled;
+      if (form != Form::kFloats && !same) {
+        round(matrices, form, from, static_cast<int>(run.rows));
+        rounded = matrices;
       }
-      product(x, begin, rows, matrices);
+      product(matrices, form, from, static_cast<int>(run.rows));
     }
   }
-  return {};
 }
 
 Result<LoraEntries> LinearEngine::entries_on_device() {
@@ -153,7 +199,7 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
 Result<void> LinearEngine::linear(Activation x, std::span<const Projection> projections) {
   while (!projections.empty()) {
     const auto some = projections.first(std::min<std::size_t>(projections.size(), kMatrices));
-    BOBBY_CHECK(base(x, some));
+    base(x, some);
     BOBBY_CHECK(adapters(x, some));
     projections = projections.subspan(some.size());
   }

@@ -7,6 +7,7 @@
 #include "backends/backend.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/linear_kernels.h"
+#include "backends/cuda/tile_engine.h"
 
 namespace bobby::cuda {
 
@@ -14,21 +15,34 @@ namespace bobby::cuda {
 class LinearEngine {
  public:
   LinearEngine(cudaStream_t stream, StepArguments& arguments)
-      : stream_(stream), arguments_(arguments) {}
+      : stream_(stream), arguments_(arguments), tiles_(stream) {}
 
   /// Makes room for products of up to `cols` columns, so that no step has to.
   Result<void> reserve(std::int64_t cols);
 
+  /// As the seam says.
+  void begin_step(std::span<const SequenceRows> sequences);
   /// As the seam says. Errors are those of growing the scratch memory for adapters.
   Result<void> linear(Activation x, std::span<const Projection> projections);
   Result<void> embed(const Weight& table, std::span<const std::int32_t> tokens,
                      std::span<const LoraRows> lora, Activation out);
 
  private:
-  Result<void> base(Activation x, std::span<const Projection> projections);
+  /// Rows that one launch takes.
+  struct Run {
+    std::int64_t begin = 0;
+    std::int64_t rows = 0;
+    bool prompt = false;
+  };
+  /// What a product takes x as.
+  enum class Form { kFloats, kPlanes, kTiled, kBytes, kHalves };
+
+  Run run_at(std::int64_t begin, std::int64_t rows) const;
+  Form form_for(const Matrices& matrices, const Run& run) const;
+  void round(const Matrices& format, Form form, const float* x, int rows);
+  void product(const Matrices& matrices, Form form, const float* x, int rows);
+  void base(Activation x, std::span<const Projection> projections);
   Result<void> adapters(Activation x, std::span<const Projection> projections);
-  void to_q15(const Matrices& format, const float* x, int rows);
-  void product(Activation x, std::int64_t row_begin, std::int64_t rows, const Matrices& matrices);
   Result<LoraEntries> entries_on_device();
 
   cudaStream_t stream_;
@@ -38,6 +52,9 @@ class LinearEngine {
   std::unique_ptr<DeviceMemory> scales_;
   std::unique_ptr<DeviceMemory> ax_;
   std::vector<LoraEntry> entries_;
+  TileEngine tiles_;
+  std::int64_t step_rows_ = 0;
+  std::vector<Run> prompts_;  // of the step, in order
 };
 
 }  // namespace bobby::cuda

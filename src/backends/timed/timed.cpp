@@ -55,6 +55,9 @@ class Timed final : public TimedBackend {
     return inner_->allocate_kv(shape);
   }
 
+  void begin_step(std::span<const SequenceRows> sequences) override {
+    inner_->begin_step(sequences);
+  }
   void embed(const Weight& table, std::span<const std::int32_t> tokens,
              std::span<const LoraRows> lora, Activation out) override {
     clock("embed", 0, [&] { inner_->embed(table, tokens, lora, out); });

@@ -1,0 +1,30 @@
+#pragma once
+
+// Products of weights in tile order with many rows of x, on a Hopper's warpgroups.
+
+#include <cuda_runtime.h>
+
+#include "backends/cuda/linear_kernels.h"
+#include "backends/cuda/x_tiles.h"
+
+namespace bobby::cuda {
+
+/// Memory in which blocks that share a tile's K add their parts.
+struct Partials {
+  float* sums = nullptr;
+  int* arrived = nullptr;  ///< zero between launches
+};
+inline constexpr int kMostPartialTiles = 4096;
+inline constexpr long long kPartialFloats = 1ll << 23;
+
+/// Whether the current device has these kernels: compute capability 9.0.
+bool has_warpgroups();
+
+/// 1..64 rows, in q15 and in the order of sums of tile_order.h: the bits of any number of rows.
+void batch_product(const Matrices& matrices, ByteTiles x, int rows, Partials partials,
+                   cudaStream_t stream);
+
+/// Any number of rows of prompts, x in halves.
+void prefill_product(const Matrices& matrices, HalfTiles x, int rows, cudaStream_t stream);
+
+}  // namespace bobby::cuda

@@ -1,0 +1,257 @@
+// Rows of prompts: x in halves, levels as halves, fp32 sums of a group and then of the groups in
+// order. A nibble masked out of a word is a subnormal half, an exact multiple of 2^-24 or 2^-20.
+
+#include <algorithm>
+
+#include "backends/cuda/batch_kernels.h"
+#include "backends/cuda/ring.cuh"
+
+namespace bobby::cuda {
+namespace {
+
+constexpr int kColumns = kHalfTileRows;
+constexpr int kX = kColumns * 128;
+constexpr int kWeights = kRingTiles * kTileRecordBytes;
+constexpr int kStageGroups = 2;
+constexpr int kGroup = (kX + kWeights + kColumns * 4 + 1023) / 1024 * 1024;
+constexpr int kStages = 5;
+[[maybe_unused]] constexpr int kConsumerRegisters = 232;
+[[maybe_unused]] constexpr int kProducerRegisters = 40;
+constexpr int kStage = kStageGroups * kGroup;
+constexpr int kBytes = 1024 + kStages * kStage;
+[[maybe_unused]] constexpr int kSums = kColumns / 2;
+
+struct PrefillArgs {
+  Matrices matrices;
+  HalfTiles x;
+  int rows = 0;
+  int x_tiles = 0;  ///< of 128 rows
+  int units = 0;    ///< x_tiles for each eight tiles of weights
+};
+
+#ifdef BOBBY_WGMMA
+
+// A stage: x of its groups, then their weights tile by tile, then their sums of x.
+constexpr int kWeightsAt = kStageGroups * kX;
+constexpr int kSumsAt = kWeightsAt + kStageGroups * kWeights;
+
+/// One of the producing threads.
+__device__ void produce(const PrefillArgs& args, int producer, unsigned char* ring,
+                        RingBarriers<kStages>& barriers) {
+  const int groups = args.matrices.cols / kTileGroup;
+  RingPlace<kStages> place;
+  begin();
+  for (int unit = static_cast<int>(blockIdx.x); unit < args.units;
+       unit += static_cast<int>(gridDim.x)) {
+    const int first_tile = unit / args.x_tiles * kRingTiles;
+    const long long x_tile = unit % args.x_tiles;
+    const int tiles = min(kRingTiles, args.matrices.tiles - first_tile);
+    const unsigned char* above = tile_records(args.matrices, first_tile + producer * 2);
+    const unsigned char* below = tile_records(args.matrices, first_tile + producer * 2 + 1);
+    const unsigned char* halves = args.x.halves + x_tile * groups * kX;
+    const float* sums = args.x.sums + x_tile * groups * kColumns;
+    for (int first = 0; first < groups; first += kStageGroups) {
+      const int count = min(kStageGroups, groups - first);
+      unsigned char* to = ring + place.stage * kStage;
+      std::uint64_t* full = &barriers.full[place.stage];
+      barrier_wait(&barriers.empty[place.stage], place.phase ^ 1);
+      if (producer == 0)
+        barrier_expect(
+            full, static_cast<unsigned>(count * (kX + kColumns * 4 + tiles * kTileRecordBytes)));
+      const auto bytes = static_cast<unsigned>(count * kTileRecordBytes);
+      unsigned char* records = to + kWeightsAt + producer * 2 * kStageGroups * kTileRecordBytes;
+      if (above) bulk_copy(records, above + first * kTileRecordBytes, bytes, full);
+      if (below)
+        bulk_copy(records + kStageGroups * kTileRecordBytes, below + first * kTileRecordBytes,
+                  bytes, full);
+      if (producer == 1)
+        bulk_copy(to, halves + static_cast<long long>(first) * kX,
+                  static_cast<unsigned>(count * kX), full);
+      if (producer == 2)
+        bulk_copy(to + kSumsAt, sums + static_cast<long long>(first) * kColumns,
+                  static_cast<unsigned>(count * kColumns * 4), full);
+      place.next();
+    }
+  }
+}
+
+/// Four fragments of 16 columns: a word's nibbles 0 and 4, 1 and 5, 2 and 6, 3 and 7 are pairs.
+struct HalfLevels {
+  unsigned fragment[4][4];
+  __device__ explicit HalfLevels(uint4 words) {
+    take(words.x, words.y, 0);
+    take(words.z, words.w, 2);
+  }
+  __device__ void take(unsigned above, unsigned below, int at) {
+    constexpr unsigned kEven = 0x000f000fu;
+    constexpr unsigned kOdd = 0x00f000f0u;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      fragment[at + i][0] = (above >> (8 * i)) & kEven;
+      fragment[at + i][1] = (below >> (8 * i)) & kEven;
+      fragment[at + i][2] = (above >> (8 * i)) & kOdd;
+      fragment[at + i][3] = (below >> (8 * i)) & kOdd;
+    }
+  }
+};
+
+/// What a lane takes from a stage beside x itself.
+template <Element Type>
+struct Group {
+  uint4 words;
+  uint2 pair;
+  float4 x_sums[kColumns / 16];  ///< of the lane's columns 8 j + 2 t and the next, two j in each
+
+  /// Of group `i` of a stage.
+  __device__ void load(const unsigned char* stage, int i, int warp, int lane) {
+    const unsigned char* record = stage + kWeightsAt + (warp * kStageGroups + i) * kTileRecordBytes;
+    words = reinterpret_cast<const uint4*>(record)[lane];
+    pair = reinterpret_cast<const uint2*>(record + kTileLevelBytes)[lane / 4];
+    const auto* of_x =
+        reinterpret_cast<const float4*>(stage + kSumsAt) + i * kColumns / 4 + lane % 4;
+#pragma unroll
+    for (int j = 0; j < kColumns / 16; ++j) x_sums[j] = of_x[j * 4];
+  }
+  __device__ void add_biases(float (&sums)[kSums]) const {
+    const float above = scale_and_bias<Type>(pair.x).y;
+    const float below = scale_and_bias<Type>(pair.y).y;
+#pragma unroll
+    for (int j = 0; j < kColumns / 8; ++j) {
+      const float even = j % 2 ? x_sums[j / 2].z : x_sums[j / 2].x;
+      const float odd = j % 2 ? x_sums[j / 2].w : x_sums[j / 2].y;
+      sums[j * 4] = fmaf(above, even, sums[j * 4]);
+      sums[j * 4 + 1] = fmaf(above, odd, sums[j * 4 + 1]);
+      sums[j * 4 + 2] = fmaf(below, even, sums[j * 4 + 2]);
+      sums[j * 4 + 3] = fmaf(below, odd, sums[j * 4 + 3]);
+    }
+  }
+};
+
+/// The products of a group were of levels * 2^-24.
+template <Element Type>
+__device__ void add_products(const float (&products)[kSums], uint2 pair, float (&sums)[kSums]) {
+  const float above = scale_and_bias<Type>(pair.x).x * 0x1p24f;
+  const float below = scale_and_bias<Type>(pair.y).x * 0x1p24f;
+#pragma unroll
+  for (int j = 0; j < kSums; j += 4) {
+    sums[j] = fmaf(above, products[j], sums[j]);
+    sums[j + 1] = fmaf(above, products[j + 1], sums[j + 1]);
+    sums[j + 2] = fmaf(below, products[j + 2], sums[j + 2]);
+    sums[j + 3] = fmaf(below, products[j + 3], sums[j + 3]);
+  }
+}
+
+/// All groups of a unit. The next group is loaded while this one's products are under way.
+template <Element Type>
+__device__ void add_groups(const unsigned char* ring, RingBarriers<kStages>& barriers,
+                           RingPlace<kStages>& place, int groups, float (&sums)[kSums]) {
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  Group<Type> group;
+  barrier_wait(&barriers.full[place.stage], place.phase);
+  group.load(ring + place.stage * kStage, 0, warp, lane);
+  for (int i = 0; i < groups; ++i) {
+    const HalfLevels levels(group.words);
+    const uint2 pair = group.pair;
+    const int in_stage = i % kStageGroups;
+    const std::uint64_t x = tile_descriptor<128>(ring + place.stage * kStage + in_stage * kX);
+    float products[kSums];
+    wgmma_begin();
+#pragma unroll
+    for (int k = 0; k < 4; ++k) wgmma_f16(products, levels.fragment[k], x + 2 * k, k > 0);
+    wgmma_commit();
+    group.add_biases(sums);
+    std::uint64_t* done = nullptr;
+    if (in_stage == kStageGroups - 1 || i + 1 == groups) {
+      done = &barriers.empty[place.stage];
+      place.next();
+      if (i + 1 < groups) barrier_wait(&barriers.full[place.stage], place.phase);
+    }
+    if (i + 1 < groups) group.load(ring + place.stage * kStage, (i + 1) % kStageGroups, warp, lane);
+    wgmma_wait<0>();
+    add_products<Type>(products, pair, sums);
+    __syncwarp();
+    if (done && lane == 0) barrier_arrive(done);
+  }
+}
+
+template <Element Type>
+__device__ void consume(const PrefillArgs& args, const unsigned char* ring,
+                        RingBarriers<kStages>& barriers) {
+  const int warp = static_cast<int>(threadIdx.x) / 32;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int groups = args.matrices.cols / kTileGroup;
+  RingPlace<kStages> place;
+  for (int unit = static_cast<int>(blockIdx.x); unit < args.units;
+       unit += static_cast<int>(gridDim.x)) {
+    float sums[kSums];
+#pragma unroll
+    for (float& sum : sums) sum = 0.0f;
+    add_groups<Type>(ring, barriers, place, groups, sums);
+    const int tile = unit / args.x_tiles * kRingTiles + warp;
+    if (tile >= args.matrices.tiles) continue;
+    const Matrix& matrix = matrix_of(args.matrices, tile);
+    const int first = unit % args.x_tiles * kColumns;
+    float* out = matrix.out + (tile - matrix.tiles_before) * kTileRows + lane / 4;
+#pragma unroll
+    for (int j = 0; j < kColumns / 8; ++j)
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int row = first + j * 8 + lane % 4 * 2 + i;
+        if (row >= args.rows) continue;
+        const float factor = args.x.factors[row];
+        float* at = out + static_cast<long long>(row) * matrix.rows;
+        at[0] = sums[j * 4 + i] * factor;
+        at[8] = sums[j * 4 + i + 2] * factor;
+      }
+  }
+}
+
+#endif  // BOBBY_WGMMA
+
+template <Element Type>
+__global__ void __launch_bounds__(kRingThreads, 1) prefill_kernel(PrefillArgs args) {
+#ifdef BOBBY_WGMMA
+  extern __shared__ unsigned char memory[];
+  __shared__ RingBarriers<kStages> barriers;
+  unsigned char* ring = memory + (1024 - shared_address(memory) % 1024) % 1024;
+  allow_next();
+  if (threadIdx.x == 0) barriers.init();
+  __syncthreads();
+  const int producer = static_cast<int>(threadIdx.x) / 32 - kRingWarps;
+  if (producer >= 0) {
+    shrink_registers<kProducerRegisters>();
+    if (threadIdx.x % 32 == 0) produce(args, producer, ring, barriers);
+  } else {
+    grow_registers<kConsumerRegisters>();
+    begin();
+    consume<Type>(args, ring, barriers);
+  }
+#endif
+}
+
+template <Element Type>
+void prefill_product_of(const PrefillArgs& args, cudaStream_t stream) {
+  static const int multiprocessors = [] {
+    int device = 0;
+    int count = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+    cudaFuncSetAttribute(prefill_kernel<Type>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+    return count;
+  }();
+  launch(prefill_kernel<Type>, dim3(static_cast<unsigned>(std::min(args.units, multiprocessors))),
+         kRingThreads, kBytes, stream, args);
+}
+
+}  // namespace
+
+void prefill_product(const Matrices& matrices, HalfTiles x, int rows, cudaStream_t stream) {
+  PrefillArgs args{.matrices = matrices, .x = x, .rows = rows};
+  args.x_tiles = (rows + kColumns - 1) / kColumns;
+  args.units = (matrices.tiles + kRingTiles - 1) / kRingTiles * args.x_tiles;
+  if (matrices.element == Element::kBF16) return prefill_product_of<Element::kBF16>(args, stream);
+  prefill_product_of<Element::kF16>(args, stream);
+}
+
+}  // namespace bobby::cuda

@@ -1,0 +1,56 @@
+#include "backends/cuda/tile_engine.h"
+
+#include "backends/cuda/tile_order.h"
+
+namespace bobby::cuda {
+
+Result<void> TileEngine::reserve(std::int64_t cols) {
+  if (!has_warpgroups() || cols <= cols_) return {};
+  const auto numbers = static_cast<std::size_t>(cols);
+  const std::size_t groups = (numbers + kTileGroup - 1) / kTileGroup;
+  bytes_.reset();
+  halves_.reset();
+  BOBBY_TRY(byte_scales_, DeviceMemory::make(kBatchRows * groups * sizeof(float2)));
+  BOBBY_TRY(halves_, DeviceMemory::make(kPromptRows * groups * kTileGroup * 2));
+  BOBBY_TRY(half_sums_, DeviceMemory::make(kPromptRows * groups * sizeof(float)));
+  if (!partials_) {
+    BOBBY_TRY(half_factors_, DeviceMemory::make(kPromptRows * sizeof(float)));
+    BOBBY_TRY(partials_, DeviceMemory::make(kPartialFloats * sizeof(float)));
+    BOBBY_TRY(arrived_, DeviceMemory::zeroed(kMostPartialTiles * sizeof(int), stream_));
+  }
+  BOBBY_TRY(bytes_, DeviceMemory::make(kBatchRows * groups * kTileGroup * 2));
+  cols_ = cols;
+  return {};
+}
+
+ByteTiles TileEngine::byte_tiles(int rows) const {
+  return {.bytes = static_cast<unsigned char*>(bytes_->data()),
+          .scales = static_cast<float2*>(byte_scales_->data()),
+          .columns = byte_tile_columns(rows)};
+}
+
+HalfTiles TileEngine::half_tiles() const {
+  return {.halves = static_cast<unsigned char*>(halves_->data()),
+          .sums = static_cast<float*>(half_sums_->data()),
+          .factors = static_cast<float*>(half_factors_->data())};
+}
+
+void TileEngine::round_batch(const float* x, int rows, int cols) {
+  to_byte_tiles(x, rows, cols, byte_tiles(rows), stream_);
+}
+
+void TileEngine::batch(const Matrices& matrices, int rows) {
+  batch_product(matrices, byte_tiles(rows), rows,
+                {static_cast<float*>(partials_->data()), static_cast<int*>(arrived_->data())},
+                stream_);
+}
+
+void TileEngine::round_prompt(const float* x, int rows, int cols) {
+  to_half_tiles(x, rows, cols, half_tiles(), stream_);
+}
+
+void TileEngine::prompt(const Matrices& matrices, int rows) {
+  prefill_product(matrices, half_tiles(), rows, stream_);
+}
+
+}  // namespace bobby::cuda

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <memory>
+
+#include "backends/cuda/batch_kernels.h"
+#include "backends/cuda/device.h"
+
+namespace bobby::cuda {
+
+/// Products of weights in tile order with many rows of x, where the device has warpgroups, and the
+/// memory that they need: x rounded, and parts of sums.
+class TileEngine {
+ public:
+  static constexpr int kBatchRows = 64;  ///< of one launch
+  static constexpr int kPromptRows = 512;
+
+  explicit TileEngine(cudaStream_t stream) : stream_(stream) {}
+
+  /// Makes room for products of up to `cols` columns.
+  Result<void> reserve(std::int64_t cols);
+  bool ready() const { return bytes_ != nullptr; }
+
+  // x is [rows, cols]; a product is of the last x that was rounded for it.
+  void round_batch(const float* x, int rows, int cols);
+  void batch(const Matrices& matrices, int rows);
+  void round_prompt(const float* x, int rows, int cols);
+  void prompt(const Matrices& matrices, int rows);
+
+ private:
+  ByteTiles byte_tiles(int rows) const;
+  HalfTiles half_tiles() const;
+
+  cudaStream_t stream_;
+  std::int64_t cols_ = 0;
+  std::unique_ptr<DeviceMemory> bytes_;
+  std::unique_ptr<DeviceMemory> byte_scales_;
+  std::unique_ptr<DeviceMemory> halves_;
+  std::unique_ptr<DeviceMemory> half_sums_;
+  std::unique_ptr<DeviceMemory> half_factors_;
+  std::unique_ptr<DeviceMemory> partials_;
+  std::unique_ptr<DeviceMemory> arrived_;
+};
+
+}  // namespace bobby::cuda

@@ -1,0 +1,116 @@
+// x rounded for the products of whole warpgroups.
+
+#include <cuda_fp16.h>
+
+#include "backends/cuda/tiled.cuh"
+#include "backends/cuda/x_tiles.h"
+
+namespace bobby::cuda {
+namespace {
+
+/// Where byte `byte` of row `row` of a tile lies: 16-byte pieces change places in eight rows.
+template <int kRowBytes>
+__device__ int swizzled(int row, int byte) {
+  const int turn = kRowBytes == 128 ? row & 7 : row >> 1 & 3;
+  return row * kRowBytes + (((byte >> 4) ^ turn) << 4) + (byte & 15);
+}
+
+/// A warp a group, lane l the columns 2 l and 2 l + 1. A column's byte follows from the fragment
+/// of the weight that it meets: the low nibbles of four words, then their high ones.
+__global__ void byte_tiles_kernel(const float* x, int cols, ByteTiles to) {
+  allow_next();
+  begin();
+  const int groups = cols / kTileGroup;
+  const int group = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
+  if (group >= groups) return;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int row = static_cast<int>(blockIdx.y);
+  const long long from = static_cast<long long>(row) * cols + group * kTileGroup;
+  const float2 values = reinterpret_cast<const float2*>(x + from)[lane];
+  const bool finite = __all_sync(0xffffffffu, isfinite(values.x) && isfinite(values.y));
+  const Q15 form = q15_of(warp_max(fmaxf(fabsf(values.x), fabsf(values.y))), finite);
+  const int first = q15(values.x, form.inverse);
+  const int second = q15(values.y, form.inverse);
+  const long long at = static_cast<long long>(group) * to.columns + row;
+  unsigned char* tile = to.bytes + static_cast<long long>(group) * to.columns * 128;
+  const int byte = lane / 16 * 32 + lane % 16;  // of column 2 l
+  const int low = row + to.columns;
+  tile[swizzled<64>(row, byte)] = static_cast<unsigned char>(first >> 7);
+  tile[swizzled<64>(row, byte + 16)] = static_cast<unsigned char>(second >> 7);
+  tile[swizzled<64>(low, byte)] = static_cast<unsigned char>(first & 127);
+  tile[swizzled<64>(low, byte + 16)] = static_cast<unsigned char>(second & 127);
+  const int sum = __reduce_add_sync(0xffffffffu, first + second);
+  if (lane == 0) to.scales[at] = make_float2(form.scale, form.scale * static_cast<float>(sum));
+}
+
+/// Rows 8 j + 2 t and the next of j = 2 i and 2 i + 1 lie together: a lane's four numbers.
+__device__ int sum_place(int row) {
+  return row / 16 * 16 + row % 8 / 2 * 4 + row / 8 % 2 * 2 + row % 2;
+}
+
+/// A block a row: its largest number, then a warp a group, lane l the columns l and l + 32.
+__global__ void half_tiles_kernel(const float* x, int cols, HalfTiles to) {
+  __shared__ float shared[32];
+  __shared__ float largest_of_row;
+  allow_next();
+  begin();
+  const int row = static_cast<int>(blockIdx.x);
+  const int tid = static_cast<int>(threadIdx.x);
+  const int warp = tid / 32;
+  const int lane = tid % 32;
+  const float* from = x + static_cast<long long>(row) * cols;
+  float largest = 0.0f;
+  bool finite = true;
+  for (int i = tid; i < cols / 4; i += kThreads) {
+    const float4 some = reinterpret_cast<const float4*>(from)[i];
+    largest = fmaxf(fmaxf(largest, fmaxf(fabsf(some.x), fabsf(some.y))),
+                    fmaxf(fabsf(some.z), fabsf(some.w)));
+    finite = finite && isfinite(some.x) && isfinite(some.y) && isfinite(some.z) && isfinite(some.w);
+  }
+  largest = warp_max(largest);
+  if (lane == 0) shared[warp] = largest;
+  finite = __syncthreads_and(finite);
+  if (warp == 0) {
+    largest = warp_max(lane < kWarps ? shared[lane] : 0.0f);
+    if (lane == 0) largest_of_row = largest;
+  }
+  __syncthreads();
+  int exponent = 0;
+  frexpf(fmaxf(largest_of_row, 0x1p-100f), &exponent);  // largest < 2^exponent
+  const float factor = finite ? ldexpf(1.0f, 15 - exponent) : __int_as_float(0x7fc00000);
+  if (tid == 0) to.factors[row] = ldexpf(1.0f, exponent - 15);
+  const int groups = cols / kTileGroup;
+  const int tile_row = row % kHalfTileRows;
+  const long long tiles = static_cast<long long>(row / kHalfTileRows) * groups;
+  // In eight columns the nibbles 0 and 4, 1 and 5, ... meet as pairs; odd ones stand 2^4 higher.
+  const int nibble = lane % 8;
+  const int t = lane / 8;
+  const int half = nibble / 2 % 2 * 16 + nibble % 2 * 8 + t * 2 + nibble / 4;
+  const float raise = nibble % 2 ? 0.0625f : 1.0f;
+  for (int group = warp; group < groups; group += kWarps) {
+    unsigned char* tile = to.halves + (tiles + group) * kHalfTileRows * 128;
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const __half rounded = __float2half_rn(from[group * kTileGroup + i * 32 + lane] * factor);
+      const __half stored = __float2half_rn(__half2float(rounded) * raise);
+      *reinterpret_cast<__half*>(tile + swizzled<128>(tile_row, (i * 32 + half) * 2)) = stored;
+      sum += __half2float(stored) * (nibble % 2 ? 16.0f : 1.0f);
+    }
+    sum = warp_sum(sum);
+    if (lane == 0) to.sums[(tiles + group) * kHalfTileRows + sum_place(tile_row)] = sum;
+  }
+}
+
+}  // namespace
+
+void to_byte_tiles(const float* x, int rows, int cols, ByteTiles to, cudaStream_t stream) {
+  const dim3 grid(blocks_for(cols / kTileGroup, kWarps), static_cast<unsigned>(rows));
+  launch(byte_tiles_kernel, grid, kThreads, 0, stream, x, cols, to);
+}
+
+void to_half_tiles(const float* x, int rows, int cols, HalfTiles to, cudaStream_t stream) {
+  launch(half_tiles_kernel, dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, cols, to);
+}
+
+}  // namespace bobby::cuda
