@@ -23,7 +23,7 @@ ctest --preset release -j "$(nproc)"
 if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
   say "cuda: compiled for every architecture; tests that need a device skip without one"
   cmake --preset cuda -DBOBBY_CUDA_ROOT="$(tools/cuda_packages.sh)" >/dev/null
-  cmake --build --preset cuda --target bobby cli_test tests/cuda/all -- --quiet
+  cmake --build --preset cuda --target bobby e2e_cli_test tests/cuda/all -- --quiet
   ctest --preset cuda -j "$(nproc)" -L cuda
   ctest --preset cuda -R Cli.AbsentBackends
 fi
