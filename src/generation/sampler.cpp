@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/random.h"
+#include "generation/logit_math.h"
 
 namespace bobby {
 namespace {
@@ -18,11 +19,8 @@ constexpr std::uint32_t kXtcDraw = 1;
 /// looked at: a nucleus is a few hundred of 151,936 tokens.
 class Ranking {
  public:
-  explicit Ranking(std::span<const float> logits)
-      : logits_(logits), max_(*std::max_element(logits.begin(), logits.end())) {
-    double sum = 0.0;
-    for (const float logit : logits) sum += std::exp(logit - max_);
-    log_sum_exp_ = max_ + static_cast<float>(std::log(sum));
+  explicit Ranking(std::span<const float> logits) : logits_(logits), max_(detail::largest(logits)) {
+    log_sum_exp_ = max_ + static_cast<float>(std::log(detail::sum_exp(logits, max_)));
   }
 
   std::size_t size() const { return logits_.size(); }
@@ -196,10 +194,7 @@ Result<void> Sampling::validate(std::int64_t vocab_size) const {
 }
 
 Result<void> check_logits(std::span<const float> logits, std::int64_t position) {
-  // x * 0 is 0 for every finite x and NaN for the others, so one sum answers for all.
-  float sum = 0.0f;
-  for (const float logit : logits) sum += logit * 0.0f;
-  if (sum == 0.0f) return {};
+  if (detail::all_finite(logits)) return {};
   const auto bad = std::find_if_not(logits.begin(), logits.end(),
                                     [](float logit) { return std::isfinite(logit); });
   return fail({.code = ErrorCode::kNumeric,
@@ -230,7 +225,8 @@ void apply_penalties(std::span<float> logits, std::span<const std::int32_t> cont
 }
 
 SampledToken argmax(std::span<const float> logits) {
-  const auto likeliest = std::max_element(logits.begin(), logits.end()) - logits.begin();
+  const auto likeliest =
+      std::find(logits.begin(), logits.end(), detail::largest(logits)) - logits.begin();
   return {static_cast<std::int32_t>(likeliest),
           Ranking(logits).logprob(static_cast<std::size_t>(likeliest))};
 }
