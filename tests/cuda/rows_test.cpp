@@ -150,5 +150,48 @@ TEST_F(CudaRows, WhatIsNotFiniteStaysInItsRow) {
   }
 }
 
+// Adapters of ranks that are a multiple of four and not, DoRA, on rows of decode and of prompts,
+// and more of them on one row than a block notes.
+TEST_F(CudaRows, AdaptersOfPromptsAndOfDecodeInOneStep) {
+  constexpr std::int64_t kCols = 576, kOut = 144, kRows = 430;
+  const Loaded loaded = load({kOut}, kCols, DType::kBF16);
+  const auto x = random_.activations(kRows * kCols);
+  const SequenceRows step[] = {{.row_begin = 0, .row_count = 1},
+                               {.row_begin = 1, .row_count = 29},
+                               {.row_begin = 30, .row_count = 200},
+                               {.row_begin = 230, .row_count = 200}};
+  std::vector<std::unique_ptr<LoraBytes>> bytes;
+  for (const std::int64_t rank : {8, 3, 20})
+    bytes.push_back(std::make_unique<LoraBytes>(rank, kCols, kOut, random_, rank == 20));
+  const auto run = [&](Backend& backend, Activation in, Activation out) {
+    const auto weight = backend.load_weight(loaded.bytes.front()->view()).value();
+    std::vector<std::unique_ptr<LoraWeight>> loras;
+    for (const auto& one : bytes) loras.push_back(backend.load_lora(one->view()).value());
+    std::vector<LoraRows> rows = {{0, 25, loras[0].get(), 2.0f},
+                                  {10, 250, loras[1].get(), 0.5f},
+                                  {260, 170, loras[0].get(), 1.0f},
+                                  {300, 100, loras[2].get(), 1.5f}};
+    for (int i = 0; i < 90; ++i) rows.push_back({40, 1, loras[1].get(), 0.01f});
+    const Projection projection{.weight = weight.get(), .lora = rows, .out = out};
+    backend.begin_step(step);
+    backend.linear(in, {&projection, 1});
+    EXPECT_TRUE(backend.sync());
+  };
+  const DeviceTensor in(*cuda_, kRows, kCols, x), out(*cuda_, kRows, kOut);
+  run(*cuda_, in, out);
+  const auto found = out.values(*cuda_);
+  std::vector<float> expected(found.size()), copy = x;
+  run(*reference_, {copy.data(), kRows, kCols}, {expected.data(), kRows, kOut});
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    double error = 0, size = 0;
+    for (std::int64_t n = 0; n < kOut; ++n) {
+      const auto at = static_cast<std::size_t>(row * kOut + n);
+      error += std::pow(static_cast<double>(found[at]) - expected[at], 2);
+      size += std::pow(static_cast<double>(expected[at]), 2);
+    }
+    ASSERT_LE(std::sqrt(error), 0x1p-11 * std::sqrt(size)) << "row " << row;
+  }
+}
+
 }  // namespace
 }  // namespace bobby::test

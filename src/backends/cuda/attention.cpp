@@ -49,6 +49,7 @@ Result<std::unique_ptr<CudaKv>> CudaKv::make(const KvShape& shape, cudaStream_t 
   }
   kv->memory_ = *std::move(memory);
   BOBBY_TRY(kv->counter_, DeviceMemory::zeroed(sizeof(unsigned long long), stream));
+  load_prompt_attention(kv->layer(0));
   return kv;
 }
 

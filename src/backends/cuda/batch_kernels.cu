@@ -472,6 +472,18 @@ bool has_warpgroups() {
   return has;
 }
 
+void load_batch_kernels(Element element) {
+  if (element == Element::kBF16) {
+    load_kernel(batch_kernel<16, Element::kBF16>);
+    load_kernel(batch_kernel<32, Element::kBF16>);
+    load_kernel(batch_kernel<64, Element::kBF16>);
+  } else {
+    load_kernel(batch_kernel<16, Element::kF16>);
+    load_kernel(batch_kernel<32, Element::kF16>);
+    load_kernel(batch_kernel<64, Element::kF16>);
+  }
+}
+
 void batch_product(const Matrices& matrices, ByteTiles x, int rows, Partials partials,
                    cudaStream_t stream) {
   if (matrices.element == Element::kBF16)

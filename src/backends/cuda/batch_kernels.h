@@ -20,6 +20,10 @@ inline constexpr long long kPartialFloats = 1ll << 23;
 /// Whether the current device has these kernels: compute capability 9.0.
 bool has_warpgroups();
 
+/// So that the first step does not wait for the driver.
+void load_batch_kernels(Element element);
+void load_prefill_kernels(Element element);
+
 /// 1..64 rows, in q15 and in the order of sums of tile_order.h: the bits of any number of rows.
 void batch_product(const Matrices& matrices, ByteTiles x, int rows, Partials partials,
                    cudaStream_t stream);

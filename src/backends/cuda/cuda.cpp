@@ -22,7 +22,6 @@ namespace {
 
 using namespace cuda;
 
-constexpr std::size_t kCopyOut = std::size_t{4} << 20;
 constexpr std::size_t kReorder = std::size_t{16} << 20;  // of a weight, put into tile order at once
 
 /// A stream of its own, destroyed last.
@@ -122,7 +121,6 @@ class CudaBackend : public Backend {
   StepArguments arguments_{stream()};
   LinearEngine linear_{stream(), arguments_};
   AttentionEngine attention_{stream()};
-  std::unique_ptr<PinnedMemory> bounce_;
   std::unique_ptr<DeviceMemory> file_order_;  // rows of a weight before they are put in tile order
   std::optional<Error> failure_;
 };
@@ -220,19 +218,8 @@ Result<std::unique_ptr<LoraWeight>> CudaBackend::load_lora(const LoraView& view)
 
 Result<void> CudaBackend::copy_out(Activation x, std::span<float> host) {
   assert(static_cast<std::int64_t>(host.size()) == x.rows * x.cols);
-  if (!bounce_) {
-    BOBBY_TRY(bounce_, PinnedMemory::make(kCopyOut));
-  }
-  constexpr std::size_t kMost = kCopyOut / sizeof(float);
-  for (std::size_t begin = 0; begin < host.size(); begin += kMost) {
-    const std::size_t bytes = std::min(kMost, host.size() - begin) * sizeof(float);
-    BOBBY_CHECK(check(
-        cudaMemcpyAsync(bounce_->data(), x.data + begin, bytes, cudaMemcpyDeviceToHost, stream()),
-        "copying to the host"));
-    BOBBY_CHECK(sync());
-    std::memcpy(host.data() + begin, bounce_->data(), bytes);
-  }
-  return {};
+  BOBBY_CHECK(uploader_.download(x.data, host.size_bytes(), host.data()));
+  return sync();
 }
 
 Result<void> CudaBackend::sync() {

@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kUploadChunk = std::size_t{16} << 20;
 constexpr std::size_t kUploadChunks = 4;
+constexpr std::size_t kDownloadPiece = std::size_t{2} << 20;
 constexpr std::size_t kCopyBlock = std::size_t{1} << 18;  // what one thread copies at a time
 constexpr int kMostCopyThreads = 8;
 constexpr std::size_t kSlab = std::size_t{256} << 20;
@@ -100,16 +101,45 @@ Result<void> Uploader::upload(const void* from, std::size_t bytes, void* to) {
     Chunk& chunk = chunks_[current_];
     const std::size_t count = std::min(bytes - done, kUploadChunk - chunk.used);
     std::byte* pinned = chunk.memory->data() + chunk.used;
-    pool_->parallel_for(static_cast<std::int64_t>(count), static_cast<std::int64_t>(kCopyBlock),
-                        [&](std::int64_t begin, std::int64_t end, int) {
-                          std::memcpy(pinned + begin, source + done + begin,
-                                      static_cast<std::size_t>(end - begin));
-                        });
+    copy(source + done, count, pinned);
     BOBBY_CHECK(check(cudaMemcpyAsync(static_cast<std::byte*>(to) + done, pinned, count,
                                       cudaMemcpyHostToDevice, stream_),
                       "an upload"));
     chunk.used += count;
     done += count;
+  }
+  return {};
+}
+
+/// By several threads.
+void Uploader::copy(const std::byte* from, std::size_t bytes, std::byte* to) {
+  pool_->parallel_for(static_cast<std::int64_t>(bytes), static_cast<std::int64_t>(kCopyBlock),
+                      [&](std::int64_t begin, std::int64_t end, int) {
+                        std::memcpy(to + begin, from + begin,
+                                    static_cast<std::size_t>(end - begin));
+                      });
+}
+
+Result<void> Uploader::download(const void* from, std::size_t bytes, void* to) {
+  BOBBY_CHECK(prepare());
+  const auto* source = static_cast<const std::byte*>(from);
+  const std::size_t pieces = (bytes + kDownloadPiece - 1) / kDownloadPiece;
+  // What is still to be uploaded from the chunks goes first: it was enqueued before.
+  for (std::size_t i = 0; i < pieces + kUploadChunks; ++i) {
+    Chunk& chunk = chunks_[i % kUploadChunks];
+    if (i >= kUploadChunks && i - kUploadChunks < pieces) {
+      const std::size_t begin = (i - kUploadChunks) * kDownloadPiece;
+      BOBBY_CHECK(check(cudaEventSynchronize(chunk.done), "a download"));
+      copy(chunk.memory->data(), std::min(kDownloadPiece, bytes - begin),
+           static_cast<std::byte*>(to) + begin);
+    }
+    if (i >= pieces) continue;
+    const std::size_t begin = i * kDownloadPiece;
+    BOBBY_CHECK(check(
+        cudaMemcpyAsync(chunk.memory->data(), source + begin,
+                        std::min(kDownloadPiece, bytes - begin), cudaMemcpyDeviceToHost, stream_),
+        "a download"));
+    BOBBY_CHECK(check(cudaEventRecord(chunk.done, stream_), "a download"));
   }
   return {};
 }

@@ -52,8 +52,8 @@ class PinnedMemory {
   std::size_t size_;
 };
 
-/// Copies host memory (a mapped file) to the device through pinned chunks: while one travels, the
-/// next is filled by several threads.
+/// Copies host memory (a mapped file) to the device, and back, through pinned chunks: while one
+/// travels, another is filled or emptied by several threads.
 class Uploader {
  public:
   explicit Uploader(cudaStream_t stream) : stream_(stream) {}
@@ -63,6 +63,8 @@ class Uploader {
 
   /// `from` may change as soon as this returns; the copy is enqueued.
   Result<void> upload(const void* from, std::size_t bytes, void* to);
+  /// Waits for the copy.
+  Result<void> download(const void* from, std::size_t bytes, void* to);
 
  private:
   struct Chunk {
@@ -72,6 +74,7 @@ class Uploader {
   };
   Result<void> prepare();
   Result<void> next_chunk();
+  void copy(const std::byte* from, std::size_t bytes, std::byte* to);
 
   cudaStream_t stream_;
   std::unique_ptr<ThreadPool> pool_;

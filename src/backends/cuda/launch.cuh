@@ -77,6 +77,13 @@ void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::siz
   cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 
+/// Kernels come to the device when they are first asked for, which takes the driver a while.
+template <typename... Parameters>
+void load_kernel(void (*kernel)(Parameters...)) {
+  cudaFuncAttributes attributes = {};
+  cudaFuncGetAttributes(&attributes, kernel);
+}
+
 inline unsigned blocks_for(long long count, long long each) {
   return static_cast<unsigned>((count + each - 1) / each);
 }

@@ -46,6 +46,7 @@ void append(Matrices& matrices, const Projection& projection) {
 
 Result<void> LinearEngine::reserve(std::int64_t cols) {
   if (cols <= cols_) return {};
+  if (cols_ == 0) arguments_.put(&cols_, 1);  // so that the first step finds its memory
   planes_.reset();
   scales_.reset();
   const auto numbers = static_cast<std::size_t>(kRowsAtOnce * ((cols + kChunk - 1) / kChunk));
@@ -100,7 +101,7 @@ void LinearEngine::round(const Matrices& format, Form form, const float* x, int 
                       {bytes, scales}, stream_);
     case Form::kTiled: return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
     case Form::kBytes: return tiles_.round_batch(x, rows, format.cols);
-    case Form::kHalves: return tiles_.round_prompt(x, rows, format.cols);
+    case Form::kHalves: return tiles_.round_prompt(x, rows, format.cols, format.element);
   }
 }
 
@@ -136,7 +137,7 @@ void LinearEngine::base(Activation x, std::span<const Projection> projections) {
       const Form form = form_for(matrices, run);
       const bool same = rounded && rounded->bits == matrices.bits &&
                         rounded->chunks_a_group == matrices.chunks_a_group &&
-                        rounded->tiled == matrices.tiled;
+                        rounded->tiled == matrices.tiled && rounded->element == matrices.element;
       if (form != Form::kFloats && !same) {
         round(matrices, form, from, static_cast<int>(run.rows));
         rounded = matrices;
@@ -165,6 +166,7 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
   bool any = false;
   int max_rank = 0;
   int max_rows = 0;
+  int max_prompt_rows = 0;
   std::int64_t ax_floats = 0;
   for (const Projection& projection : projections) {
     last.bias[last.count] = vector_of(projection.bias);
@@ -172,14 +174,23 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
     last.rows[last.count] = static_cast<int>(projection.out.cols);
     any = any || projection.bias != nullptr;
     for (const LoraRows& rows : projection.lora) {
-      if (rows.row_count == 0) continue;
-      LoraEntry entry = static_cast<const CudaLora&>(*rows.lora).entry(rows);
-      entry.matrix = last.count;
-      entry.ax_begin = static_cast<int>(ax_floats);
-      ax_floats += static_cast<std::int64_t>(entry.row_count) * entry.rank;
-      max_rank = std::max(max_rank, entry.rank);
-      max_rows = std::max(max_rows, entry.row_count);
-      entries_.push_back(entry);
+      // Rows of prompts apart from those of decode.
+      for (std::int64_t done = 0; done < rows.row_count;) {
+        const Run run = run_at(rows.row_begin + done, x.rows);
+        LoraRows some = rows;
+        some.row_begin = run.begin;
+        some.row_count = std::min(run.rows, rows.row_count - done);
+        done += some.row_count;
+        LoraEntry entry = static_cast<const CudaLora&>(*rows.lora).entry(some);
+        entry.matrix = last.count;
+        entry.ax_begin = static_cast<int>(ax_floats);
+        entry.prompt = run.prompt;
+        ax_floats += static_cast<std::int64_t>(entry.row_count) * entry.rank;
+        int& most = run.prompt ? max_prompt_rows : max_rows;
+        most = std::max(most, entry.row_count);
+        if (!run.prompt) max_rank = std::max(max_rank, entry.rank);
+        entries_.push_back(entry);
+      }
     }
     ++last.count;
   }
@@ -191,7 +202,8 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
     BOBBY_TRY(ax_, DeviceMemory::make(std::max(needed, kAxFloats * sizeof(float))));
   }
   float* ax = ax_ ? static_cast<float*>(ax_->data()) : nullptr;
-  if (!entries_.empty()) lora_a(entries, max_rank, max_rows, x.data, ax, stream_);
+  if (max_rows > 0) lora_a(entries, max_rank, max_rows, x.data, ax, stream_);
+  if (max_prompt_rows > 0) lora_a_prompts(entries, max_prompt_rows, x.data, ax, stream_);
   finish(last, entries, ax, static_cast<int>(x.rows), stream_);
   return {};
 }

@@ -49,7 +49,7 @@ __global__ void lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
   const LoraEntry& entry = entries[static_cast<int>(blockIdx.z)];
   const int r = static_cast<int>(blockIdx.x);
   const int row = static_cast<int>(blockIdx.y);
-  if (r >= entry.rank || row >= entry.row_count) return;
+  if (entry.prompt || r >= entry.rank || row >= entry.row_count) return;
   const float* a = entry.a + static_cast<long long>(r) * entry.in_features;
   const float* from = x + static_cast<long long>(entry.row_begin + row) * entry.in_features;
   float sum = 0.0f;
@@ -60,33 +60,110 @@ __global__ void lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
   if (threadIdx.x == 0) ax[entry.ax_begin + row * entry.rank + r] = sum;
 }
 
-__global__ void finish_kernel(Finish args, LoraEntries entries, const float* ax) {
+constexpr int kFewRows = 64;       // up to here a block takes one
+constexpr int kMostMatching = 64;  // adapters of the same few rows
+
+/// The entries that concern a block, in their order, in shared memory. All of its threads call it.
+struct Matching {
+  short entry[kMostMatching];
+  int before[kWarps];
+  int count;
+
+  __device__ void find(const LoraEntries& entries, int matrix, int row_begin, int row_end) {
+    const int tid = static_cast<int>(threadIdx.x);
+    if (tid == 0) count = 0;
+    for (int base = 0; base < entries.count; base += kThreads) {
+      bool concerned = false;
+      if (base + tid < entries.count) {
+        const LoraEntry& one = entries[base + tid];
+        concerned = one.matrix == matrix && one.row_begin < row_end &&
+                    one.row_begin + one.row_count > row_begin;
+      }
+      const unsigned lanes = __ballot_sync(0xffffffffu, concerned);
+      if (tid % 32 == 0) before[tid / 32] = __popc(lanes);
+      __syncthreads();
+      int at = count + __popc(lanes & ((1u << (tid % 32)) - 1));
+      for (int w = 0; w < tid / 32; ++w) at += before[w];
+      if (concerned && at < kMostMatching) entry[at] = static_cast<short>(base + tid);
+      __syncthreads();
+      if (tid == kThreads - 1) count = at + (concerned ? 1 : 0);
+    }
+    __syncthreads();
+  }
+};
+
+/// scale * b . z for `Rows` rows of an entry, those of z as they are clamped to it.
+template <int Rows>
+__device__ void entry_deltas(const LoraEntry& entry, const float* ax, int o, int first_row,
+                             float (&deltas)[Rows]) {
+  const float* b = entry.b + static_cast<long long>(o) * entry.rank;
+  const float* z[Rows];
+#pragma unroll
+  for (int i = 0; i < Rows; ++i) {
+    deltas[i] = 0.0f;
+    const int row = min(max(first_row + i - entry.row_begin, 0), entry.row_count - 1);
+    z[i] = ax + entry.ax_begin + static_cast<long long>(row) * entry.rank;
+  }
+  int r = 0;
+  if (entry.rank % 4 == 0) {
+    for (; r < entry.rank; r += 4) {
+      const float4 four = *reinterpret_cast<const float4*>(b + r);
+#pragma unroll
+      for (int i = 0; i < Rows; ++i) {
+        deltas[i] = fmaf(four.x, z[i][r], deltas[i]);
+        deltas[i] = fmaf(four.y, z[i][r + 1], deltas[i]);
+        deltas[i] = fmaf(four.z, z[i][r + 2], deltas[i]);
+        deltas[i] = fmaf(four.w, z[i][r + 3], deltas[i]);
+      }
+    }
+  }
+  for (; r < entry.rank; ++r)
+#pragma unroll
+    for (int i = 0; i < Rows; ++i) deltas[i] = fmaf(b[r], z[i][r], deltas[i]);
+#pragma unroll
+  for (float& delta : deltas) delta *= entry.scale;
+}
+
+/// A thread an output of `Rows` rows.
+template <int Rows>
+__global__ void finish_kernel(Finish args, LoraEntries entries, const float* ax, int rows) {
+  __shared__ Matching matching;
   allow_next();
   begin();
   const int matrix = static_cast<int>(blockIdx.z);
-  const int row = static_cast<int>(blockIdx.y);
+  const int first_row = static_cast<int>(blockIdx.y) * Rows;
   const int out_features = args.rows[matrix];
   const int o = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  if (o >= out_features) return;
-  float* out = args.out[matrix] + static_cast<long long>(row) * out_features + o;
-  const float y = *out;
-  float sum = args.bias[matrix] ? y + args.bias[matrix][o] : y;
-  for (int i = 0; i < entries.count; ++i) {
-    const LoraEntry& entry = entries[i];
-    if (entry.matrix != matrix) continue;
-    if (row < entry.row_begin || row >= entry.row_begin + entry.row_count) continue;
-    const float* z = ax + entry.ax_begin + (row - entry.row_begin) * entry.rank;
-    const float* b = entry.b + static_cast<long long>(o) * entry.rank;
-    float delta = 0.0f;
-    for (int r = 0; r < entry.rank; ++r) delta = fmaf(b[r], z[r], delta);
-    delta *= entry.scale;
-    if (entry.multiplier) {
-      const float multiplier = entry.multiplier[o];
-      delta = (multiplier - 1.0f) * y + multiplier * delta;
-    }
-    sum += delta;
+  matching.find(entries, matrix, first_row, first_row + Rows);
+  if (o >= out_features || (matching.count == 0 && !args.bias[matrix])) return;
+  float* out = args.out[matrix] + static_cast<long long>(first_row) * out_features + o;
+  float y[Rows], sums[Rows];
+#pragma unroll
+  for (int i = 0; i < Rows; ++i) {
+    if (first_row + i >= rows) break;
+    y[i] = out[static_cast<long long>(i) * out_features];
+    sums[i] = args.bias[matrix] ? y[i] + args.bias[matrix][o] : y[i];
   }
-  *out = sum;
+  const bool all = matching.count > kMostMatching;  // too many to note: look at each again
+  for (int j = 0; j < (all ? entries.count : matching.count); ++j) {
+    const LoraEntry& entry = entries[all ? j : matching.entry[j]];
+    if (entry.matrix != matrix) continue;
+    float deltas[Rows];
+    entry_deltas(entry, ax, o, first_row, deltas);
+#pragma unroll
+    for (int i = 0; i < Rows; ++i) {
+      const int row = first_row + i - entry.row_begin;
+      if (row < 0 || row >= entry.row_count) continue;
+      if (entry.multiplier) {
+        const float multiplier = entry.multiplier[o];
+        deltas[i] = (multiplier - 1.0f) * y[i] + multiplier * deltas[i];
+      }
+      sums[i] += deltas[i];
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < Rows; ++i)
+    if (first_row + i < rows) out[static_cast<long long>(i) * out_features] = sums[i];
 }
 
 // --- embed -----------------------------------------------------------------------------------
@@ -171,9 +248,14 @@ void finish(const Finish& args, const LoraEntries& entries, const float* ax, int
             cudaStream_t stream) {
   int most = 0;
   for (int i = 0; i < args.count; ++i) most = args.rows[i] > most ? args.rows[i] : most;
-  const dim3 grid(blocks_for(most, kThreads), static_cast<unsigned>(rows),
-                  static_cast<unsigned>(args.count));
-  launch(finish_kernel, grid, kThreads, 0, stream, args, entries, ax);
+  const auto blocks = blocks_for(most, kThreads);
+  const auto matrices = static_cast<unsigned>(args.count);
+  if (rows <= kFewRows)
+    launch(finish_kernel<1>, dim3(blocks, static_cast<unsigned>(rows), matrices), kThreads, 0,
+           stream, args, entries, ax, rows);
+  else
+    launch(finish_kernel<8>, dim3(blocks, blocks_for(rows, 8), matrices), kThreads, 0, stream, args,
+           entries, ax, rows);
 }
 
 void embed(const Matrix& table, const Matrices& format, const int* tokens, int count,

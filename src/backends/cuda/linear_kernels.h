@@ -57,8 +57,9 @@ struct LoraEntry {
   int row_count = 0;
   int rank = 0;
   int in_features = 0;
-  int ax_begin = 0;  ///< where in `ax` [row_count, rank] begins
-  int matrix = 0;    ///< which of the projections
+  int ax_begin = 0;     ///< where in `ax` [row_count, rank] begins
+  int matrix = 0;       ///< which of the projections
+  bool prompt = false;  ///< rows of a prompt: their A has a kernel of its own
 };
 
 /// Few entries travel with the launch, more lie in device memory.
@@ -87,9 +88,12 @@ void quantize(const float* x, int rows, int cols, int group_size, int bits, Quan
               cudaStream_t stream);
 void affine_product(const Matrices& matrices, Quantized x, int rows, cudaStream_t stream);
 void dense_product(const Matrices& matrices, const float* x, int rows, cudaStream_t stream);
-/// ax[entry][row][r] = A_r . x_row
+/// ax[entry][row][r] = A_r . x_row, for the entries of decode.
 void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float* x, float* ax,
             cudaStream_t stream);
+/// The same for the entries of prompts.
+void lora_a_prompts(const LoraEntries& entries, int max_rows, const float* x, float* ax,
+                    cudaStream_t stream);
 /// out += bias + what the entries add
 void finish(const Finish& args, const LoraEntries& entries, const float* ax, int rows,
             cudaStream_t stream);

@@ -255,6 +255,11 @@ bool has_prompt_attention(const KvLayer& kv) {
   return kv.format == KvFormat::kF16 && (kv.head_dim == 64 || kv.head_dim == 128);
 }
 
+void load_prompt_attention(const KvLayer& kv) {
+  if (!has_prompt_attention(kv)) return;
+  kv.head_dim == 128 ? load_kernel(prompt_kernel<128>) : load_kernel(prompt_kernel<64>);
+}
+
 void attend_prompt(const AttendArgs& args, const PromptRows& rows, const KvLayer& kv,
                    const Places& places, cudaStream_t stream) {
   if (kv.head_dim == 128)

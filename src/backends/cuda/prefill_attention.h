@@ -19,6 +19,9 @@ struct PromptRows {
 /// Whether there is such a kernel: halves in the cache, heads of 64 or 128 numbers.
 bool has_prompt_attention(const KvLayer& kv);
 
+/// So that the first step does not wait for the driver.
+void load_prompt_attention(const KvLayer& kv);
+
 /// Keys are taken in spans of 64 from position 0 on, so that what a row gets depends on its own
 /// position alone. `args` without its spans and parts.
 void attend_prompt(const AttendArgs& args, const PromptRows& rows, const KvLayer& kv,

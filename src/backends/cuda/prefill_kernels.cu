@@ -1,5 +1,6 @@
 // Rows of prompts: x in halves, levels as halves, fp32 sums of a group and then of the groups in
 // order. A nibble masked out of a word is a subnormal half, an exact multiple of 2^-24 or 2^-20.
+// Biases meet the groups' sums of x as a product of their own, once every 16 groups.
 
 #include <algorithm>
 
@@ -13,11 +14,10 @@ constexpr int kColumns = kHalfTileRows;
 constexpr int kX = kColumns * 128;
 constexpr int kWeights = kRingTiles * kTileRecordBytes;
 constexpr int kStageGroups = 2;
-constexpr int kGroup = (kX + kWeights + kColumns * 4 + 1023) / 1024 * 1024;
 constexpr int kStages = 5;
 [[maybe_unused]] constexpr int kConsumerRegisters = 232;
 [[maybe_unused]] constexpr int kProducerRegisters = 40;
-constexpr int kStage = kStageGroups * kGroup;
+constexpr int kStage = (kStageGroups * (kX + kWeights) + 1023) / 1024 * 1024;
 constexpr int kBytes = 1024 + kStages * kStage;
 [[maybe_unused]] constexpr int kSums = kColumns / 2;
 
@@ -31,9 +31,8 @@ struct PrefillArgs {
 
 #ifdef BOBBY_WGMMA
 
-// A stage: x of its groups, then their weights tile by tile, then their sums of x.
+// A stage: x of its groups, then their weights tile by tile; or a tile of sums of x.
 constexpr int kWeightsAt = kStageGroups * kX;
-constexpr int kSumsAt = kWeightsAt + kStageGroups * kWeights;
 
 /// One of the producing threads.
 __device__ void produce(const PrefillArgs& args, int producer, unsigned char* ring,
@@ -49,15 +48,15 @@ __device__ void produce(const PrefillArgs& args, int producer, unsigned char* ri
     const unsigned char* above = tile_records(args.matrices, first_tile + producer * 2);
     const unsigned char* below = tile_records(args.matrices, first_tile + producer * 2 + 1);
     const unsigned char* halves = args.x.halves + x_tile * groups * kX;
-    const float* sums = args.x.sums + x_tile * groups * kColumns;
+    const unsigned char* sums =
+        args.x.sums + x_tile * ((groups + kSumGroups - 1) / kSumGroups) * kX;
     for (int first = 0; first < groups; first += kStageGroups) {
       const int count = min(kStageGroups, groups - first);
       unsigned char* to = ring + place.stage * kStage;
       std::uint64_t* full = &barriers.full[place.stage];
       barrier_wait(&barriers.empty[place.stage], place.phase ^ 1);
       if (producer == 0)
-        barrier_expect(
-            full, static_cast<unsigned>(count * (kX + kColumns * 4 + tiles * kTileRecordBytes)));
+        barrier_expect(full, static_cast<unsigned>(count * (kX + tiles * kTileRecordBytes)));
       const auto bytes = static_cast<unsigned>(count * kTileRecordBytes);
       unsigned char* records = to + kWeightsAt + producer * 2 * kStageGroups * kTileRecordBytes;
       if (above) bulk_copy(records, above + first * kTileRecordBytes, bytes, full);
@@ -67,9 +66,15 @@ __device__ void produce(const PrefillArgs& args, int producer, unsigned char* ri
       if (producer == 1)
         bulk_copy(to, halves + static_cast<long long>(first) * kX,
                   static_cast<unsigned>(count * kX), full);
-      if (producer == 2)
-        bulk_copy(to + kSumsAt, sums + static_cast<long long>(first) * kColumns,
-                  static_cast<unsigned>(count * kColumns * 4), full);
+      place.next();
+      if ((first + count) % kSumGroups != 0 && first + count < groups) continue;
+      full = &barriers.full[place.stage];
+      barrier_wait(&barriers.empty[place.stage], place.phase ^ 1);
+      if (producer == 0) {
+        barrier_expect(full, kX);
+        bulk_copy(ring + place.stage * kStage,
+                  sums + static_cast<long long>(first / kSumGroups) * kX, kX, full);
+      }
       place.next();
     }
   }
@@ -96,42 +101,39 @@ struct HalfLevels {
 };
 
 /// What a lane takes from a stage beside x itself.
-template <Element Type>
 struct Group {
   uint4 words;
   uint2 pair;
-  float4 x_sums[kColumns / 16];  ///< of the lane's columns 8 j + 2 t and the next, two j in each
 
   /// Of group `i` of a stage.
   __device__ void load(const unsigned char* stage, int i, int warp, int lane) {
     const unsigned char* record = stage + kWeightsAt + (warp * kStageGroups + i) * kTileRecordBytes;
     words = reinterpret_cast<const uint4*>(record)[lane];
     pair = reinterpret_cast<const uint2*>(record + kTileLevelBytes)[lane / 4];
-    const auto* of_x =
-        reinterpret_cast<const float4*>(stage + kSumsAt) + i * kColumns / 4 + lane % 4;
-#pragma unroll
-    for (int j = 0; j < kColumns / 16; ++j) x_sums[j] = of_x[j * 4];
-  }
-  __device__ void add_biases(float (&sums)[kSums]) const {
-    const float above = scale_and_bias<Type>(pair.x).y;
-    const float below = scale_and_bias<Type>(pair.y).y;
-#pragma unroll
-    for (int j = 0; j < kColumns / 8; ++j) {
-      const float even = j % 2 ? x_sums[j / 2].z : x_sums[j / 2].x;
-      const float odd = j % 2 ? x_sums[j / 2].w : x_sums[j / 2].y;
-      sums[j * 4] = fmaf(above, even, sums[j * 4]);
-      sums[j * 4 + 1] = fmaf(above, odd, sums[j * 4 + 1]);
-      sums[j * 4 + 2] = fmaf(below, even, sums[j * 4 + 2]);
-      sums[j * 4 + 3] = fmaf(below, odd, sums[j * 4 + 3]);
-    }
   }
 };
 
-/// The products of a group were of levels * 2^-24.
+/// The biases of 16 groups as a fragment: rows quad and quad + 8, groups 2 t, 2 t + 1 and 8 more.
+struct Biases {
+  unsigned fragment[4] = {};
+
+  __device__ void take(uint2 pair, int group, int t) {
+    const int place = group / 2 - t;
+    const int shift = group % 2 * 16;
+    const unsigned above = (pair.x >> 16) << shift;
+    const unsigned below = (pair.y >> 16) << shift;
+    fragment[0] |= place == 0 ? above : 0;
+    fragment[1] |= place == 0 ? below : 0;
+    fragment[2] |= place == 4 ? above : 0;
+    fragment[3] |= place == 4 ? below : 0;
+  }
+};
+
+/// The products of a group were of levels * 2^-24; sums are kept times kSumScale.
 template <Element Type>
 __device__ void add_products(const float (&products)[kSums], uint2 pair, float (&sums)[kSums]) {
-  const float above = scale_and_bias<Type>(pair.x).x * 0x1p24f;
-  const float below = scale_and_bias<Type>(pair.y).x * 0x1p24f;
+  const float above = scale_and_bias<Type>(pair.x).x * (0x1p24f * kSumScale);
+  const float below = scale_and_bias<Type>(pair.y).x * (0x1p24f * kSumScale);
 #pragma unroll
   for (int j = 0; j < kSums; j += 4) {
     sums[j] = fmaf(above, products[j], sums[j]);
@@ -141,16 +143,18 @@ __device__ void add_products(const float (&products)[kSums], uint2 pair, float (
   }
 }
 
-/// All groups of a unit. The next group is loaded while this one's products are under way.
+/// Up to 16 groups and their biases. The next group is loaded while this one's products are under
+/// way.
 template <Element Type>
 __device__ void add_groups(const unsigned char* ring, RingBarriers<kStages>& barriers,
-                           RingPlace<kStages>& place, int groups, float (&sums)[kSums]) {
+                           RingPlace<kStages>& place, int count, float (&sums)[kSums]) {
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  Group<Type> group;
+  Biases biases;
+  Group group;
   barrier_wait(&barriers.full[place.stage], place.phase);
   group.load(ring + place.stage * kStage, 0, warp, lane);
-  for (int i = 0; i < groups; ++i) {
+  for (int i = 0; i < count; ++i) {
     const HalfLevels levels(group.words);
     const uint2 pair = group.pair;
     const int in_stage = i % kStageGroups;
@@ -160,19 +164,34 @@ __device__ void add_groups(const unsigned char* ring, RingBarriers<kStages>& bar
 #pragma unroll
     for (int k = 0; k < 4; ++k) wgmma_f16(products, levels.fragment[k], x + 2 * k, k > 0);
     wgmma_commit();
-    group.add_biases(sums);
+    biases.take(pair, i, lane % 4);
     std::uint64_t* done = nullptr;
-    if (in_stage == kStageGroups - 1 || i + 1 == groups) {
+    if (in_stage == kStageGroups - 1 || i + 1 == count) {
       done = &barriers.empty[place.stage];
       place.next();
-      if (i + 1 < groups) barrier_wait(&barriers.full[place.stage], place.phase);
+      barrier_wait(&barriers.full[place.stage], place.phase);
     }
-    if (i + 1 < groups) group.load(ring + place.stage * kStage, (i + 1) % kStageGroups, warp, lane);
+    if (i + 1 < count) group.load(ring + place.stage * kStage, (i + 1) % kStageGroups, warp, lane);
     wgmma_wait<0>();
     add_products<Type>(products, pair, sums);
     __syncwarp();
     if (done && lane == 0) barrier_arrive(done);
   }
+  // Where the ring stands now is the tile of sums.
+  const std::uint64_t x = tile_descriptor<128>(ring + place.stage * kStage);
+  wgmma_begin();
+#pragma unroll
+  for (int piece = 0; piece < 3; ++piece) {
+    if constexpr (Type == Element::kBF16)
+      wgmma_bf16(sums, biases.fragment, x + 2 * piece, 1);
+    else
+      wgmma_f16(sums, biases.fragment, x + 2 * piece, 1);
+  }
+  wgmma_commit();
+  wgmma_wait<0>();
+  __syncwarp();
+  if (lane == 0) barrier_arrive(&barriers.empty[place.stage]);
+  place.next();
 }
 
 template <Element Type>
@@ -187,7 +206,8 @@ __device__ void consume(const PrefillArgs& args, const unsigned char* ring,
     float sums[kSums];
 #pragma unroll
     for (float& sum : sums) sum = 0.0f;
-    add_groups<Type>(ring, barriers, place, groups, sums);
+    for (int group = 0; group < groups; group += kSumGroups)
+      add_groups<Type>(ring, barriers, place, min(kSumGroups, groups - group), sums);
     const int tile = unit / args.x_tiles * kRingTiles + warp;
     if (tile >= args.matrices.tiles) continue;
     const Matrix& matrix = matrix_of(args.matrices, tile);
@@ -199,7 +219,7 @@ __device__ void consume(const PrefillArgs& args, const unsigned char* ring,
       for (int i = 0; i < 2; ++i) {
         const int row = first + j * 8 + lane % 4 * 2 + i;
         if (row >= args.rows) continue;
-        const float factor = args.x.factors[row];
+        const float factor = args.x.factors[row] * (1.0f / kSumScale);
         float* at = out + static_cast<long long>(row) * matrix.rows;
         at[0] = sums[j * 4 + i] * factor;
         at[8] = sums[j * 4 + i + 2] * factor;
@@ -245,6 +265,11 @@ void prefill_product_of(const PrefillArgs& args, cudaStream_t stream) {
 }
 
 }  // namespace
+
+void load_prefill_kernels(Element element) {
+  if (element == Element::kBF16) return load_kernel(prefill_kernel<Element::kBF16>);
+  load_kernel(prefill_kernel<Element::kF16>);
+}
 
 void prefill_product(const Matrices& matrices, HalfTiles x, int rows, cudaStream_t stream) {
   PrefillArgs args{.matrices = matrices, .x = x, .rows = rows};

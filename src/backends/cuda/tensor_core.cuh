@@ -127,20 +127,20 @@ BOBBY_WGMMA_U8("64", 32, BOBBY_N32, "%32", "%33", "%34", "%35", "%36", "%37")
 BOBBY_WGMMA_U8("128", 64, BOBBY_N64, "%64", "%65", "%66", "%67", "%68", "%69")
 #undef BOBBY_WGMMA_U8
 
-/// The same for halves: a [64, 16], b [16, N], d [64, N] in fp32.
-#define BOBBY_WGMMA_F16(N, COUNT, LIST, A0, A1, A2, A3, B, P)                                    \
-  __device__ inline void wgmma_f16(float(&d)[COUNT], const unsigned(&a)[4], std::uint64_t b,     \
-                                   int keep) {                                                   \
-    asm volatile("{.reg .pred p; setp.ne.b32 p, " P                                              \
-                 ", 0; "                                                                         \
-                 "wgmma.mma_async.sync.aligned.m64n" N "k16.f32.f16.f16 {" LIST "}, {" A0 "," A1 \
-                 "," A2 "," A3 "}, " B ", p, 1, 1, 0;}"                                          \
-                 : BOBBY_D##COUNT("f", d, 0)                                                     \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(keep));               \
+/// The same for 16-bit floats: a [64, 16], b [16, N], d [64, N] in fp32.
+#define BOBBY_WGMMA_16(NAME, TYPE, N, COUNT, LIST, A0, A1, A2, A3, B, P)                  \
+  __device__ inline void NAME(float(&d)[COUNT], const unsigned(&a)[4], std::uint64_t b,   \
+                              int keep) {                                                 \
+    asm volatile("{.reg .pred p; setp.ne.b32 p, " P                                       \
+                 ", 0; "                                                                  \
+                 "wgmma.mma_async.sync.aligned.m64n" N "k16.f32." TYPE "." TYPE " {" LIST \
+                 "}, {" A0 "," A1 "," A2 "," A3 "}, " B ", p, 1, 1, 0;}"                  \
+                 : BOBBY_D##COUNT("f", d, 0)                                              \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(keep));        \
   }
-BOBBY_WGMMA_F16("64", 32, BOBBY_N32, "%32", "%33", "%34", "%35", "%36", "%37")
-BOBBY_WGMMA_F16("128", 64, BOBBY_N64, "%64", "%65", "%66", "%67", "%68", "%69")
-#undef BOBBY_WGMMA_F16
+BOBBY_WGMMA_16(wgmma_f16, "f16", "128", 64, BOBBY_N64, "%64", "%65", "%66", "%67", "%68", "%69")
+BOBBY_WGMMA_16(wgmma_bf16, "bf16", "128", 64, BOBBY_N64, "%64", "%65", "%66", "%67", "%68", "%69")
+#undef BOBBY_WGMMA_16
 
 #endif  // BOBBY_WGMMA
 #endif  // __CUDACC__

@@ -12,8 +12,11 @@ Result<void> TileEngine::reserve(std::int64_t cols) {
   halves_.reset();
   BOBBY_TRY(byte_scales_, DeviceMemory::make(kBatchRows * groups * sizeof(float2)));
   BOBBY_TRY(halves_, DeviceMemory::make(kPromptRows * groups * kTileGroup * 2));
-  BOBBY_TRY(half_sums_, DeviceMemory::make(kPromptRows * groups * sizeof(float)));
+  BOBBY_TRY(half_sums_, DeviceMemory::make(kPromptRows * (groups / kSumGroups + 1) * 128));
   if (!partials_) {
+    load_x_tiles_kernels();
+    load_batch_kernels(Element::kBF16);
+    load_prefill_kernels(Element::kBF16);
     BOBBY_TRY(half_factors_, DeviceMemory::make(kPromptRows * sizeof(float)));
     BOBBY_TRY(partials_, DeviceMemory::make(kPartialFloats * sizeof(float)));
     BOBBY_TRY(arrived_, DeviceMemory::zeroed(kMostPartialTiles * sizeof(int), stream_));
@@ -31,7 +34,7 @@ ByteTiles TileEngine::byte_tiles(int rows) const {
 
 HalfTiles TileEngine::half_tiles() const {
   return {.halves = static_cast<unsigned char*>(halves_->data()),
-          .sums = static_cast<float*>(half_sums_->data()),
+          .sums = static_cast<unsigned char*>(half_sums_->data()),
           .factors = static_cast<float*>(half_factors_->data())};
 }
 
@@ -45,8 +48,8 @@ void TileEngine::batch(const Matrices& matrices, int rows) {
                 stream_);
 }
 
-void TileEngine::round_prompt(const float* x, int rows, int cols) {
-  to_half_tiles(x, rows, cols, half_tiles(), stream_);
+void TileEngine::round_prompt(const float* x, int rows, int cols, Element element) {
+  to_half_tiles(x, rows, cols, element, half_tiles(), stream_);
 }
 
 void TileEngine::prompt(const Matrices& matrices, int rows) {

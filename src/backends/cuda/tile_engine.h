@@ -23,7 +23,8 @@ class TileEngine {
   // x is [rows, cols]; a product is of the last x that was rounded for it.
   void round_batch(const float* x, int rows, int cols);
   void batch(const Matrices& matrices, int rows);
-  void round_prompt(const float* x, int rows, int cols);
+  /// `element`: of the weights' biases.
+  void round_prompt(const float* x, int rows, int cols, Element element);
   void prompt(const Matrices& matrices, int rows);
 
  private:

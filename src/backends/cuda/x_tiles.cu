@@ -43,12 +43,30 @@ __global__ void byte_tiles_kernel(const float* x, int cols, ByteTiles to) {
   if (lane == 0) to.scales[at] = make_float2(form.scale, form.scale * static_cast<float>(sum));
 }
 
-/// Rows 8 j + 2 t and the next of j = 2 i and 2 i + 1 lie together: a lane's four numbers.
-__device__ int sum_place(int row) {
-  return row / 16 * 16 + row % 8 / 2 * 4 + row / 8 % 2 * 2 + row % 2;
+/// `sum` as three 16-bit numbers that add up to it, 16 columns apart in a row of a tile of sums.
+template <Element Type>
+__device__ void put_sum(unsigned char* tile, int row, int column, float sum) {
+#pragma unroll
+  for (int piece = 0; piece < 3; ++piece) {
+    unsigned short bits;
+    float taken;
+    if constexpr (Type == Element::kBF16) {
+      const __nv_bfloat16 rounded = __float2bfloat16_rn(sum);
+      bits = __bfloat16_as_ushort(rounded);
+      taken = __bfloat162float(rounded);
+    } else {
+      const __half rounded = __float2half_rn(sum);
+      bits = __half_as_ushort(rounded);
+      taken = __half2float(rounded);
+    }
+    sum -= taken;
+    *reinterpret_cast<unsigned short*>(
+        tile + swizzled<128>(row, (piece * kSumGroups + column) * 2)) = bits;
+  }
 }
 
 /// A block a row: its largest number, then a warp a group, lane l the columns l and l + 32.
+template <Element Type>
 __global__ void half_tiles_kernel(const float* x, int cols, HalfTiles to) {
   __shared__ float shared[32];
   __shared__ float largest_of_row;
@@ -87,30 +105,59 @@ __global__ void half_tiles_kernel(const float* x, int cols, HalfTiles to) {
   const int t = lane / 8;
   const int half = nibble / 2 % 2 * 16 + nibble % 2 * 8 + t * 2 + nibble / 4;
   const float raise = nibble % 2 ? 0.0625f : 1.0f;
-  for (int group = warp; group < groups; group += kWarps) {
-    unsigned char* tile = to.halves + (tiles + group) * kHalfTileRows * 128;
-    float sum = 0.0f;
+  const int sum_tiles = (groups + kSumGroups - 1) / kSumGroups;
+  unsigned char* sums =
+      to.sums + static_cast<long long>(row / kHalfTileRows) * sum_tiles * kHalfTileRows * 128;
+  // Eight groups a warp, all loads before the first use; lane i gets the sum of group i.
+  for (int first = warp * 8; first < sum_tiles * kSumGroups; first += kWarps * 8) {
+    float values[8][2];
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const __half rounded = __float2half_rn(from[group * kTileGroup + i * 32 + lane] * factor);
-      const __half stored = __float2half_rn(__half2float(rounded) * raise);
-      *reinterpret_cast<__half*>(tile + swizzled<128>(tile_row, (i * 32 + half) * 2)) = stored;
-      sum += __half2float(stored) * (nibble % 2 ? 16.0f : 1.0f);
+    for (int g = 0; g < 8; ++g)
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        values[g][i] =
+            first + g < groups ? from[(first + g) * kTileGroup + i * 32 + lane] * factor : 0.0f;
+    float own_sum = 0.0f;
+#pragma unroll
+    for (int g = 0; g < 8; ++g) {
+      if (first + g >= groups) break;
+      unsigned char* tile = to.halves + (tiles + first + g) * kHalfTileRows * 128;
+      float sum = 0.0f;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const __half rounded = __float2half_rn(values[g][i]);
+        const __half stored = __float2half_rn(__half2float(rounded) * raise);
+        *reinterpret_cast<__half*>(tile + swizzled<128>(tile_row, (i * 32 + half) * 2)) = stored;
+        sum += __half2float(stored) * (nibble % 2 ? 16.0f : 1.0f);
+      }
+      sum = warp_sum(sum);
+      if (lane == g) own_sum = sum;
     }
-    sum = warp_sum(sum);
-    if (lane == 0) to.sums[(tiles + group) * kHalfTileRows + sum_place(tile_row)] = sum;
+    if (lane < 8)
+      put_sum<Type>(sums + first / kSumGroups * kHalfTileRows * 128, tile_row,
+                    first % kSumGroups + lane, own_sum * kSumScale);
   }
 }
 
 }  // namespace
+
+void load_x_tiles_kernels() {
+  load_kernel(byte_tiles_kernel);
+  load_kernel(half_tiles_kernel<Element::kBF16>);
+  load_kernel(half_tiles_kernel<Element::kF16>);
+}
 
 void to_byte_tiles(const float* x, int rows, int cols, ByteTiles to, cudaStream_t stream) {
   const dim3 grid(blocks_for(cols / kTileGroup, kWarps), static_cast<unsigned>(rows));
   launch(byte_tiles_kernel, grid, kThreads, 0, stream, x, cols, to);
 }
 
-void to_half_tiles(const float* x, int rows, int cols, HalfTiles to, cudaStream_t stream) {
-  launch(half_tiles_kernel, dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, cols, to);
+void to_half_tiles(const float* x, int rows, int cols, Element element, HalfTiles to,
+                   cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(rows));
+  if (element == Element::kBF16)
+    return launch(half_tiles_kernel<Element::kBF16>, grid, kThreads, 0, stream, x, cols, to);
+  launch(half_tiles_kernel<Element::kF16>, grid, kThreads, 0, stream, x, cols, to);
 }
 
 }  // namespace bobby::cuda

@@ -5,6 +5,8 @@
 
 #include <cuda_runtime.h>
 
+#include "backends/cuda/linear_kernels.h"
+
 namespace bobby::cuda {
 
 /// q15 for 9..64 rows: [groups, 2, columns] tile rows of 64 bytes: hi, then lo.
@@ -18,20 +20,26 @@ struct ByteTiles {
 /// of two, so that its largest number lies in [2^14, 2^15); every other four columns by 2^-4 more.
 struct HalfTiles {
   unsigned char* halves = nullptr;
-  /// [rows / 128, groups, 8, 4, 2, 2]: sum of a group's rounded, scaled numbers, of row
-  /// 16 i + 8 j + 2 t + k of the tile at [i, t, j, k].
-  float* sums = nullptr;
+  /// The sums of the groups' rounded, scaled numbers, times 2^-7, each as three numbers of the
+  /// type of the weights' biases that add up to it: [rows / 128, groups / 16, 128] tile rows of 64,
+  /// the first numbers of 16 groups, then the second and the third. Past the last group: zero.
+  unsigned char* sums = nullptr;
   float* factors = nullptr;  ///< [rows]: takes a scaled number back
 };
 
 inline constexpr int kHalfTileRows = 128;
+inline constexpr int kSumGroups = 16;  // of a tile of sums
+inline constexpr float kSumScale = 0x1p-7f;
 
 /// Columns of ByteTiles for `rows` rows of x.
 constexpr int byte_tile_columns(int rows) {
   return rows <= 16 ? 16 : rows <= 32 ? 32 : 64;
 }
 
+/// So that the first step does not wait for the driver.
+void load_x_tiles_kernels();
 void to_byte_tiles(const float* x, int rows, int cols, ByteTiles to, cudaStream_t stream);
-void to_half_tiles(const float* x, int rows, int cols, HalfTiles to, cudaStream_t stream);
+void to_half_tiles(const float* x, int rows, int cols, Element element, HalfTiles to,
+                   cudaStream_t stream);
 
 }  // namespace bobby::cuda
