@@ -193,5 +193,40 @@ TEST_F(CudaRows, AdaptersOfPromptsAndOfDecodeInOneStep) {
   }
 }
 
+// swiglu() may round its output for the product that follows: the same bits as from anywhere else,
+// and nothing of it is left when x has changed.
+TEST_F(CudaRows, AProductAfterSwigluIsThatOfItsNumbers) {
+  constexpr std::int64_t kCols = 576;
+  const Loaded loaded = load({144}, kCols, DType::kF16);
+  for (const std::int64_t rows : {9, 40, 64, 100, 200}) {
+    const SequenceRows prompt{.row_begin = 0, .row_count = rows};
+    for (const bool hinted : {false, true}) {
+      if (hinted)
+        cuda_->begin_step({&prompt, 1});
+      else
+        cuda_->begin_step({});
+      const auto gates = random_.activations(rows * kCols), ups = random_.activations(rows * kCols);
+      const DeviceTensor gate(*cuda_, rows, kCols, gates), up(*cuda_, rows, kCols, ups);
+      const DeviceTensor out(*cuda_, rows, 144), after(*cuda_, rows, 144);
+      const Projection projection{.weight = loaded.weights.front().get(), .out = out};
+      cuda_->swiglu(gate, up, gate);
+      cuda_->linear(gate, {&projection, 1});
+      const Projection again{.weight = loaded.weights.front().get(), .out = after};
+      cuda_->add(gate, up);
+      cuda_->linear(gate, {&again, 1});
+      const auto sums = gate.values(*cuda_);
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        const double g = gates[i];
+        ASSERT_NEAR(sums[i], g / (1 + std::exp(-g)) * ups[i] + ups[i],
+                    1e-5 * (1 + std::abs(g * ups[i]) + std::abs(ups[i])));
+      }
+      expect_same_bits(after.values(*cuda_), products(loaded, sums, 0, rows).front());
+      const DeviceTensor plain(*cuda_, rows, kCols, gates);
+      cuda_->swiglu(plain, up, plain);
+      expect_same_bits(out.values(*cuda_), products(loaded, plain.values(*cuda_), 0, rows).front());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bobby::test

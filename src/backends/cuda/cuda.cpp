@@ -87,6 +87,7 @@ class CudaBackend : public Backend {
   }
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);
+    if (linear_.swiglu(gate, up, out)) return;
     cuda::swiglu(gate.data, up.data, out.data, gate.rows * gate.cols, stream());
   }
   void add(Activation x, Activation y) override {

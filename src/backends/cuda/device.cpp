@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <string>
 
+#include "backends/cuda/launch.cuh"
+
 namespace bobby::cuda {
 namespace {
 
@@ -50,6 +52,7 @@ Result<std::unique_ptr<DeviceMemory>> DeviceMemory::make(std::size_t bytes) {
 Result<std::unique_ptr<DeviceMemory>> DeviceMemory::zeroed(std::size_t bytes, cudaStream_t stream) {
   BOBBY_TRY(auto memory, make(bytes));
   BOBBY_CHECK(check(cudaMemsetAsync(memory->data(), 0, bytes, stream), "clearing memory"));
+  ++launches();  // what was here before is gone
   return memory;
 }
 

@@ -59,11 +59,19 @@ inline bool can_overlap() {
   return can;
 }
 
+/// How often this thread has had the device change memory: what was there at the same count still
+/// is.
+inline unsigned long long& launches() {
+  static thread_local unsigned long long count = 0;
+  return count;
+}
+
 /// Errors of a launch stay with the runtime until Backend::sync() asks for them.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, unsigned threads, std::size_t shared,
             cudaStream_t stream, Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  ++launches();
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attribute.val.programmaticStreamSerializationAllowed = 1;

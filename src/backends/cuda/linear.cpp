@@ -91,7 +91,7 @@ LinearEngine::Form LinearEngine::form_for(const Matrices& matrices, const Run& r
   return run.prompt ? Form::kHalves : run.rows > kFewRows ? Form::kBytes : Form::kTiled;
 }
 
-void LinearEngine::round(const Matrices& format, Form form, const float* x, int rows) {
+void LinearEngine::round(const Matrices& format, Form form, float* x, int rows) {
   auto* bytes = static_cast<uint4*>(planes_->data());
   auto* scales = static_cast<float2*>(scales_->data());
   switch (form) {
@@ -100,8 +100,8 @@ void LinearEngine::round(const Matrices& format, Form form, const float* x, int 
       return quantize(x, rows, format.cols, format.chunks_a_group * kChunk, format.bits,
                       {bytes, scales}, stream_);
     case Form::kTiled: return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
-    case Form::kBytes: return tiles_.round_batch(x, rows, format.cols);
-    case Form::kHalves: return tiles_.round_prompt(x, rows, format.cols, format.element);
+    case Form::kBytes: return tiles_.round_batch(x, {}, rows, format.cols);
+    case Form::kHalves: return tiles_.round_prompt(x, {}, rows, format.cols, format.element);
   }
 }
 
@@ -117,11 +117,25 @@ void LinearEngine::product(const Matrices& matrices, Form form, const float* x, 
   }
 }
 
+bool LinearEngine::swiglu(Activation gate, Activation up, Activation out) {
+  if (!tiles_.ready() || out.rows <= kFewRows || out.cols % kTileGroup != 0 || out.cols > cols_)
+    return false;
+  const Run run = run_at(0, out.rows);
+  if (run.rows != out.rows) return false;
+  const int rows = static_cast<int>(out.rows);
+  const int cols = static_cast<int>(out.cols);
+  if (run.prompt)
+    tiles_.round_prompt(out.data, {gate.data, up.data}, rows, cols, tiles_.last_element());
+  else
+    tiles_.round_batch(out.data, {gate.data, up.data}, rows, cols);
+  return true;
+}
+
 void LinearEngine::base(Activation x, std::span<const Projection> projections) {
   Run run;
   for (std::int64_t begin = 0; begin < x.rows; begin += run.rows) {
     run = run_at(begin, x.rows);
-    const float* from = x.data + begin * x.cols;
+    float* from = x.data + begin * x.cols;
     std::optional<Matrices> rounded;  // the format that the scratch memory is right for
     for (std::size_t i = 0; i < projections.size();) {
       const CudaWeight& first = on_device(*projections[i].weight);

@@ -23,6 +23,8 @@ class LinearEngine {
   /// As the seam says.
   void begin_step(std::span<const SequenceRows> sequences);
   /// As the seam says. Errors are those of growing the scratch memory for adapters.
+  /// As the seam says, where the product that will read `out` wants it rounded; else false.
+  bool swiglu(Activation gate, Activation up, Activation out);
   Result<void> linear(Activation x, std::span<const Projection> projections);
   Result<void> embed(const Weight& table, std::span<const std::int32_t> tokens,
                      std::span<const LoraRows> lora, Activation out);
@@ -39,7 +41,7 @@ class LinearEngine {
 
   Run run_at(std::int64_t begin, std::int64_t rows) const;
   Form form_for(const Matrices& matrices, const Run& run) const;
-  void round(const Matrices& format, Form form, const float* x, int rows);
+  void round(const Matrices& format, Form form, float* x, int rows);
   void product(const Matrices& matrices, Form form, const float* x, int rows);
   void base(Activation x, std::span<const Projection> projections);
   Result<void> adapters(Activation x, std::span<const Projection> projections);

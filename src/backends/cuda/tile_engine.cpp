@@ -1,5 +1,6 @@
 #include "backends/cuda/tile_engine.h"
 
+#include "backends/cuda/launch.cuh"
 #include "backends/cuda/tile_order.h"
 
 namespace bobby::cuda {
@@ -38,8 +39,17 @@ HalfTiles TileEngine::half_tiles() const {
           .factors = static_cast<float*>(half_factors_->data())};
 }
 
-void TileEngine::round_batch(const float* x, int rows, int cols) {
-  to_byte_tiles(x, rows, cols, byte_tiles(rows), stream_);
+bool TileEngine::has(const Rounded& wanted) const {
+  return rounded_.x == wanted.x && rounded_.rows == wanted.rows && rounded_.cols == wanted.cols &&
+         rounded_.element == wanted.element && rounded_.launch == launches();
+}
+
+void TileEngine::round_batch(float* x, Gated gated, int rows, int cols) {
+  Rounded wanted{.x = x, .rows = rows, .cols = cols};
+  if (!gated.gate && has(wanted)) return;
+  to_byte_tiles(x, gated, rows, cols, byte_tiles(rows), stream_);
+  wanted.launch = launches();
+  rounded_ = wanted;
 }
 
 void TileEngine::batch(const Matrices& matrices, int rows) {
@@ -48,8 +58,13 @@ void TileEngine::batch(const Matrices& matrices, int rows) {
                 stream_);
 }
 
-void TileEngine::round_prompt(const float* x, int rows, int cols, Element element) {
-  to_half_tiles(x, rows, cols, element, half_tiles(), stream_);
+void TileEngine::round_prompt(float* x, Gated gated, int rows, int cols, Element element) {
+  Rounded wanted{.x = x, .rows = rows, .cols = cols, .element = element};
+  if (!gated.gate && has(wanted)) return;
+  to_half_tiles(x, gated, rows, cols, element, half_tiles(), stream_);
+  wanted.launch = launches();
+  rounded_ = wanted;
+  last_element_ = element;
 }
 
 void TileEngine::prompt(const Matrices& matrices, int rows) {

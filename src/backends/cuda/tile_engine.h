@@ -20,18 +20,33 @@ class TileEngine {
   Result<void> reserve(std::int64_t cols);
   bool ready() const { return bytes_ != nullptr; }
 
-  // x is [rows, cols]; a product is of the last x that was rounded for it.
-  void round_batch(const float* x, int rows, int cols);
+  // x is [rows, cols]; a product is of the last x that was rounded for it. What was just rounded
+  // is not rounded again. `gated`: x is made of it first.
+  void round_batch(float* x, Gated gated, int rows, int cols);
   void batch(const Matrices& matrices, int rows);
   /// `element`: of the weights' biases.
-  void round_prompt(const float* x, int rows, int cols, Element element);
+  void round_prompt(float* x, Gated gated, int rows, int cols, Element element);
   void prompt(const Matrices& matrices, int rows);
+  /// The `element` of the last prompt's weights.
+  Element last_element() const { return last_element_; }
 
  private:
   ByteTiles byte_tiles(int rows) const;
   HalfTiles half_tiles() const;
 
+  /// What lies rounded, as long as no kernel has run since.
+  struct Rounded {
+    const float* x = nullptr;
+    int rows = 0;
+    int cols = 0;
+    Element element = Element::kF32;  ///< kF32: bytes
+    unsigned long long launch = 0;
+  };
+  bool has(const Rounded& wanted) const;
+
   cudaStream_t stream_;
+  Rounded rounded_;
+  Element last_element_ = Element::kBF16;
   std::int64_t cols_ = 0;
   std::unique_ptr<DeviceMemory> bytes_;
   std::unique_ptr<DeviceMemory> byte_scales_;

@@ -15,9 +15,14 @@ __device__ int swizzled(int row, int byte) {
   return row * kRowBytes + (((byte >> 4) ^ turn) << 4) + (byte & 15);
 }
 
+__device__ float silu_times(float gate, float up) {
+  return gate / (1.0f + expf(-gate)) * up;
+}
+
 /// A warp a group, lane l the columns 2 l and 2 l + 1. A column's byte follows from the fragment
 /// of the weight that it meets: the low nibbles of four words, then their high ones.
-__global__ void byte_tiles_kernel(const float* x, int cols, ByteTiles to) {
+template <bool kGated>
+__global__ void byte_tiles_kernel(float* x, Gated gated, int cols, ByteTiles to) {
   allow_next();
   begin();
   const int groups = cols / kTileGroup;
@@ -26,7 +31,15 @@ __global__ void byte_tiles_kernel(const float* x, int cols, ByteTiles to) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int row = static_cast<int>(blockIdx.y);
   const long long from = static_cast<long long>(row) * cols + group * kTileGroup;
-  const float2 values = reinterpret_cast<const float2*>(x + from)[lane];
+  float2 values;
+  if constexpr (kGated) {
+    const float2 gate = reinterpret_cast<const float2*>(gated.gate + from)[lane];
+    const float2 up = reinterpret_cast<const float2*>(gated.up + from)[lane];
+    values = make_float2(silu_times(gate.x, up.x), silu_times(gate.y, up.y));
+    reinterpret_cast<float2*>(x + from)[lane] = values;
+  } else {
+    values = reinterpret_cast<const float2*>(x + from)[lane];
+  }
   const bool finite = __all_sync(0xffffffffu, isfinite(values.x) && isfinite(values.y));
   const Q15 form = q15_of(warp_max(fmaxf(fabsf(values.x), fabsf(values.y))), finite);
   const int first = q15(values.x, form.inverse);
@@ -66,8 +79,8 @@ __device__ void put_sum(unsigned char* tile, int row, int column, float sum) {
 }
 
 /// A block a row: its largest number, then a warp a group, lane l the columns l and l + 32.
-template <Element Type>
-__global__ void half_tiles_kernel(const float* x, int cols, HalfTiles to) {
+template <Element Type, bool kGated>
+__global__ void half_tiles_kernel(float* x, Gated gated, int cols, HalfTiles to) {
   __shared__ float shared[32];
   __shared__ float largest_of_row;
   allow_next();
@@ -76,11 +89,21 @@ __global__ void half_tiles_kernel(const float* x, int cols, HalfTiles to) {
   const int tid = static_cast<int>(threadIdx.x);
   const int warp = tid / 32;
   const int lane = tid % 32;
-  const float* from = x + static_cast<long long>(row) * cols;
+  const long long begin_of_row = static_cast<long long>(row) * cols;
+  float* from = x + begin_of_row;
   float largest = 0.0f;
   bool finite = true;
   for (int i = tid; i < cols / 4; i += kThreads) {
-    const float4 some = reinterpret_cast<const float4*>(from)[i];
+    float4 some;
+    if constexpr (kGated) {
+      const float4 gate = reinterpret_cast<const float4*>(gated.gate + begin_of_row)[i];
+      const float4 up = reinterpret_cast<const float4*>(gated.up + begin_of_row)[i];
+      some = make_float4(silu_times(gate.x, up.x), silu_times(gate.y, up.y),
+                         silu_times(gate.z, up.z), silu_times(gate.w, up.w));
+      reinterpret_cast<float4*>(from)[i] = some;  // read again below, after a barrier
+    } else {
+      some = reinterpret_cast<const float4*>(from)[i];
+    }
     largest = fmaxf(fmaxf(largest, fmaxf(fabsf(some.x), fabsf(some.y))),
                     fmaxf(fabsf(some.z), fabsf(some.w)));
     finite = finite && isfinite(some.x) && isfinite(some.y) && isfinite(some.z) && isfinite(some.w);
@@ -142,22 +165,26 @@ __global__ void half_tiles_kernel(const float* x, int cols, HalfTiles to) {
 }  // namespace
 
 void load_x_tiles_kernels() {
-  load_kernel(byte_tiles_kernel);
-  load_kernel(half_tiles_kernel<Element::kBF16>);
-  load_kernel(half_tiles_kernel<Element::kF16>);
+  load_kernel(byte_tiles_kernel<false>);
+  load_kernel(byte_tiles_kernel<true>);
+  load_kernel(half_tiles_kernel<Element::kBF16, false>);
+  load_kernel(half_tiles_kernel<Element::kBF16, true>);
 }
 
-void to_byte_tiles(const float* x, int rows, int cols, ByteTiles to, cudaStream_t stream) {
+void to_byte_tiles(float* x, Gated gated, int rows, int cols, ByteTiles to, cudaStream_t stream) {
   const dim3 grid(blocks_for(cols / kTileGroup, kWarps), static_cast<unsigned>(rows));
-  launch(byte_tiles_kernel, grid, kThreads, 0, stream, x, cols, to);
+  launch(gated.gate ? byte_tiles_kernel<true> : byte_tiles_kernel<false>, grid, kThreads, 0, stream,
+         x, gated, cols, to);
 }
 
-void to_half_tiles(const float* x, int rows, int cols, Element element, HalfTiles to,
+void to_half_tiles(float* x, Gated gated, int rows, int cols, Element element, HalfTiles to,
                    cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(rows));
-  if (element == Element::kBF16)
-    return launch(half_tiles_kernel<Element::kBF16>, grid, kThreads, 0, stream, x, cols, to);
-  launch(half_tiles_kernel<Element::kF16>, grid, kThreads, 0, stream, x, cols, to);
+  const auto kernel = [&]<Element Type>() {
+    return gated.gate ? half_tiles_kernel<Type, true> : half_tiles_kernel<Type, false>;
+  };
+  launch(element == Element::kBF16 ? kernel.template operator()<Element::kBF16>()
+                                   : kernel.template operator()<Element::kF16>(),
+         dim3(static_cast<unsigned>(rows)), kThreads, 0, stream, x, gated, cols, to);
 }
 
 }  // namespace bobby::cuda

@@ -36,10 +36,16 @@ constexpr int byte_tile_columns(int rows) {
   return rows <= 16 ? 16 : rows <= 32 ? 32 : 64;
 }
 
+/// silu(gate) * up on its way into tiles, row for row: x is written, too.
+struct Gated {
+  const float* gate = nullptr;  ///< null: x is given
+  const float* up = nullptr;
+};
+
 /// So that the first step does not wait for the driver.
 void load_x_tiles_kernels();
-void to_byte_tiles(const float* x, int rows, int cols, ByteTiles to, cudaStream_t stream);
-void to_half_tiles(const float* x, int rows, int cols, Element element, HalfTiles to,
+void to_byte_tiles(float* x, Gated gated, int rows, int cols, ByteTiles to, cudaStream_t stream);
+void to_half_tiles(float* x, Gated gated, int rows, int cols, Element element, HalfTiles to,
                    cudaStream_t stream);
 
 }  // namespace bobby::cuda
