@@ -184,6 +184,8 @@ class Backend {
 
   /// Copies x to host memory; waits for it.
   virtual Result<void> copy_out(Activation x, std::span<float> host) = 0;
+  /// GB/s at which this backend's memory is read, measured now; 0 where that is the host's own.
+  virtual Result<double> read_bandwidth() { return 0.0; }
   /// Waits for everything enqueued and reports what went wrong on the device since the last sync.
   virtual Result<void> sync() = 0;
 };

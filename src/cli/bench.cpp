@@ -310,7 +310,9 @@ Result<int> run(const Invocation& invocation) {
     batches.push_back(std::move(batch));
   }
   machine.peak_rss = peak_rss_bytes();
-  machine.bandwidth = std::max(machine.bandwidth, read_bandwidth(threads));
+  BOBBY_TRY(const double of_device, loaded->backend->read_bandwidth());
+  machine.bandwidth =
+      of_device > 0.0 ? of_device : std::max(machine.bandwidth, read_bandwidth(threads));
   if (loaded->backend->name() == "cpu")  // which reads them where they are mapped
     machine.weights_bandwidth = weights_bandwidth(folder, threads);
 

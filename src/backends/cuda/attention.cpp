@@ -33,10 +33,11 @@ Result<void> grow(std::unique_ptr<DeviceMemory>& memory, std::size_t bytes, std:
 
 }  // namespace
 
-Result<std::unique_ptr<CudaKv>> CudaKv::make(const KvShape& shape, cudaStream_t stream) {
+Result<std::unique_ptr<CudaKv>> CudaKv::make(const KvShape& shape, cudaStream_t stream,
+                                             std::shared_ptr<Unfinished> unfinished) {
   assert(shape.layers > 0 && shape.num_key_value_heads > 0 && shape.head_dim > 0);
   assert(shape.block_tokens > 0 && shape.blocks > 0);
-  std::unique_ptr<CudaKv> kv(new CudaKv(shape, stream));
+  std::unique_ptr<CudaKv> kv(new CudaKv(shape, stream, std::move(unfinished)));
   auto memory = shape.bytes_at_most() < 0x1p62
                     ? DeviceMemory::zeroed(
                           static_cast<std::size_t>(shape.blocks) * shape.block_bytes(), stream)
@@ -54,6 +55,7 @@ Result<std::unique_ptr<CudaKv>> CudaKv::make(const KvShape& shape, cudaStream_t 
 }
 
 std::uint64_t CudaKv::saturated() const {
+  if (unfinished_ && unfinished_->finish) unfinished_->finish();
   unsigned long long count = 0;
   cudaMemcpyAsync(&count, counter_->data(), sizeof count, cudaMemcpyDeviceToHost, stream_);
   cudaStreamSynchronize(stream_);
@@ -167,7 +169,9 @@ Result<void> AttentionEngine::attention(const Attention& args) {
                          .out = args.out.data,
                          .scale = args.scale,
                          .heads = static_cast<int>(args.q.cols / head_dim),
-                         .spans = (longest_ + kSpan - 1) / kSpan};
+                         .spans = 0};
+  const int span = span_of(kv.layer(args.layer));
+  attend_args.spans = (longest_ + span - 1) / span;
   // As many rows at a time as their partial results fit.
   const std::size_t parts =
       static_cast<std::size_t>(attend_args.heads) * static_cast<std::size_t>(attend_args.spans);

@@ -7,6 +7,7 @@
 #include "backends/backend.h"
 #include "backends/cuda/attention_kernels.h"
 #include "backends/cuda/device.h"
+#include "backends/cuda/weight.h"
 
 namespace bobby::cuda {
 
@@ -14,19 +15,25 @@ namespace bobby::cuda {
 /// KvShape::head_block_bytes() as KvFormat says.
 class CudaKv : public KvStorage {
  public:
-  static Result<std::unique_ptr<CudaKv>> make(const KvShape& shape, cudaStream_t stream);
+  static Result<std::unique_ptr<CudaKv>> make(const KvShape& shape, cudaStream_t stream,
+                                              std::shared_ptr<Unfinished> unfinished);
 
   /// Waits for what is enqueued.
   std::uint64_t saturated() const override;
   KvLayer layer(std::int64_t index) const;
+  std::uint64_t id() const { return id_; }
   void copy_block(std::int32_t from, std::int32_t to);
 
  private:
-  CudaKv(const KvShape& shape, cudaStream_t stream) : KvStorage(shape), stream_(stream) {}
+  CudaKv(const KvShape& shape, cudaStream_t stream, std::shared_ptr<Unfinished> unfinished)
+      : KvStorage(shape), stream_(stream), unfinished_(unfinished), finish_first_(unfinished) {}
 
   cudaStream_t stream_;
   std::unique_ptr<DeviceMemory> memory_;
   std::unique_ptr<DeviceMemory> counter_;
+  std::uint64_t id_ = new_id();
+  std::shared_ptr<Unfinished> unfinished_;
+  FinishFirst finish_first_;
 };
 
 /// rope_and_store() and attention(). Where a step's rows stand is sent to the device once and used

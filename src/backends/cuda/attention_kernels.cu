@@ -1,7 +1,4 @@
-#include <cuda_fp16.h>
-
-#include "backends/cuda/attention_kernels.h"
-#include "backends/cuda/launch.cuh"
+#include "backends/cuda/head_attention.cuh"
 
 namespace bobby::cuda {
 namespace {
@@ -9,15 +6,6 @@ namespace {
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 constexpr int kHeadsAtOnce = 4;
-constexpr float kLargestHalf = 65504.0f;
-
-__device__ unsigned char* part_of(const KvLayer& kv, int block, int values, int head) {
-  return kv.data + ((2ll * block + values) * kv.heads + head) * kv.part_bytes;
-}
-
-__device__ float* scales_of(const KvLayer& kv, unsigned char* part) {
-  return reinterpret_cast<float*>(part + kv.part_bytes) - kv.block_tokens;
-}
 
 // --- rope and store --------------------------------------------------------------------------
 
@@ -127,7 +115,111 @@ __global__ void rope_kernel(RopeArgs args, KvLayer kv, Places places) {
   store_head(kv, part_of(kv, block, values, head), slot, values ? args.v + at : args.k + at, lane);
 }
 
+/// The same for heads of 128, in registers.
+template <KvFormat Format>
+__global__ void rope_head_kernel(RopeArgs args, KvLayer kv, Places places) {
+  allow_next();
+  begin();
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int head = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / 32;
+  if (head >= args.heads + 2 * kv.heads) return;
+  const RowPlace place = places.rows[blockIdx.y];
+  const bool is_q = head < args.heads;
+  head -= is_q ? 0 : args.heads;
+  const bool is_v = !is_q && head >= kv.heads;
+  head -= is_v ? kv.heads : 0;
+  const long long at =
+      (static_cast<long long>(place.row) * (is_q ? args.heads : kv.heads) + head) * kHeadDim +
+      lane % 16 * 8;
+  float x[8];
+  load_eight((is_q ? args.q : is_v ? args.v : args.k) + at, x);
+  if (!is_v) {
+    const float* norm = is_q ? args.q_norm : args.k_norm;
+    rotate_head(x, norm ? norm + lane % 16 * 8 : nullptr, args.eps,
+                places.angles + static_cast<long long>(blockIdx.y) * (kHeadDim / 2), lane);
+    if (lane < 16) {
+      float4* to = reinterpret_cast<float4*>((is_q ? args.q : args.k) + at);
+      to[0] = make_float4(x[0], x[1], x[2], x[3]);
+      to[1] = make_float4(x[4], x[5], x[6], x[7]);
+    }
+  }
+  if (is_q) return;
+  int saturated = 0;
+  const Cells<Format> cells = to_cells<Format>(x, saturated);
+  if (lane >= 16) return;
+  const int block = places.blocks[place.blocks_begin + place.position / kv.block_tokens];
+  store_cells(kv, part_of(kv, block, is_v, head), place.position % kv.block_tokens, cells, lane);
+  if (saturated > 0) atomicAdd(kv.saturated, static_cast<unsigned long long>(saturated));
+}
+
 // --- attention -------------------------------------------------------------------------------
+
+/// One row, one head of 128, one chunk of positions.
+template <KvFormat Format>
+__global__ void __launch_bounds__(kHeadThreads)
+    head_kernel(AttendArgs args, KvLayer kv, Places places) {
+  __shared__ HeadShared shared;
+  allow_next();
+  begin();
+  const int tid = static_cast<int>(threadIdx.x);
+  const int warp = tid / 32;
+  const int lane = tid % 32;
+  const int chunk = static_cast<int>(blockIdx.x);
+  const int head = static_cast<int>(blockIdx.y);
+  const RowPlace place = places.rows[args.row_begin + static_cast<int>(blockIdx.z)];
+  const int length = place.position + 1;
+  if (chunk * kHeadChunk >= length) return;
+  const int first = chunk * kHeadChunk + warp * kWarpPositions;
+  const long long out = (static_cast<long long>(place.row) * args.heads + head) * kHeadDim;
+  if (first < length) {
+    Positions<Format> at;
+    at.load(kv, places.blocks + place.blocks_begin, head / (args.heads / kv.heads), first, length,
+            lane);
+    float q[8];
+    load_eight(args.q + out + lane % 16 * 8, q);
+    float scores[kLanePositions];
+    const float most = score_positions<Format>([&](int j) { return at.keys[j]; }, q, args.scale,
+                                               first, length, lane, scores);
+    weigh_positions<Format>([&](int j) { return at.values[j]; }, scores, most, first, length, warp,
+                            lane, shared);
+  }
+  __syncthreads();
+  if (tid >= kHeadDim) return;
+  float2 total;
+  const float output = merge_warps(shared, length - chunk * kHeadChunk, tid, total);
+  if (length <= kHeadChunk) {
+    args.out[out + tid] = output / total.y;
+    return;
+  }
+  const long long part =
+      (static_cast<long long>(blockIdx.z) * args.heads + head) * args.spans + chunk;
+  args.parts[part * kHeadDim + tid] = output;
+  if (tid == 0) args.totals[part] = total;
+}
+
+__global__ void merge_head_kernel(AttendArgs args, Places places) {
+  allow_next();
+  begin();
+  const RowPlace place = places.rows[args.row_begin + static_cast<int>(blockIdx.y)];
+  const int chunks = place.position / kHeadChunk + 1;
+  if (chunks == 1) return;
+  const int head = static_cast<int>(blockIdx.x);
+  const long long first = (static_cast<long long>(blockIdx.y) * args.heads + head) * args.spans;
+  const int d = static_cast<int>(threadIdx.x);
+  args.out[(static_cast<long long>(place.row) * args.heads + head) * kHeadDim + d] =
+      merge_chunks(args.parts + first * kHeadDim, args.totals + first, chunks, d);
+}
+
+template <KvFormat Format>
+void attend_heads(const AttendArgs& args, const KvLayer& kv, const Places& places,
+                  cudaStream_t stream) {
+  const auto heads = static_cast<unsigned>(args.heads);
+  const auto rows = static_cast<unsigned>(args.row_count);
+  launch(head_kernel<Format>, dim3(static_cast<unsigned>(args.spans), heads, rows), kHeadThreads, 0,
+         stream, args, kv, places);
+  if (args.spans > 1)
+    launch(merge_head_kernel, dim3(heads, rows), kHeadDim, 0, stream, args, places);
+}
 
 template <KvFormat Format>
 __device__ float cell(const unsigned char* vector, int i) {
@@ -332,10 +424,21 @@ void rope_and_store(const RopeArgs& args, const KvLayer& kv, const Places& place
                     cudaStream_t stream) {
   const dim3 grid(blocks_for(args.heads + 2 * kv.heads, kWarps),
                   static_cast<unsigned>(places.count));
+  if (span_of(kv) == kHeadChunk) {
+    if (kv.format == KvFormat::kF16)
+      launch(rope_head_kernel<KvFormat::kF16>, grid, kThreads, 0, stream, args, kv, places);
+    else
+      launch(rope_head_kernel<KvFormat::kInt8>, grid, kThreads, 0, stream, args, kv, places);
+    return;
+  }
   launch(rope_kernel, grid, kThreads, 0, stream, args, kv, places);
 }
 
 void attend(const AttendArgs& args, const KvLayer& kv, const Places& places, cudaStream_t stream) {
+  if (span_of(kv) == kHeadChunk) {
+    if (kv.format == KvFormat::kF16) return attend_heads<KvFormat::kF16>(args, kv, places, stream);
+    return attend_heads<KvFormat::kInt8>(args, kv, places, stream);
+  }
   switch (kv.format) {
     case KvFormat::kF32: launch_spans<KvFormat::kF32>(args, kv, places, stream); break;
     case KvFormat::kF16: launch_spans<KvFormat::kF16>(args, kv, places, stream); break;

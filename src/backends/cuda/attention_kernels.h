@@ -11,6 +11,7 @@
 namespace bobby::cuda {
 
 inline constexpr int kSpan = 64;
+inline constexpr int kHeadChunk = 256;  ///< the span of heads of 128: see head_attention.cuh
 
 /// One row of a step: where it stands and where its sequence's block numbers begin.
 struct RowPlace {
@@ -29,6 +30,13 @@ struct KvLayer {
   KvFormat format = KvFormat::kF16;
   unsigned long long* saturated = nullptr;
 };
+
+/// How many positions at a time a row of this cache is attended over.
+inline int span_of(const KvLayer& kv) {
+  const bool in_words =
+      kv.format == KvFormat::kF16 || (kv.format == KvFormat::kInt8 && kv.part_bytes % 8 == 0);
+  return kv.head_dim == 128 && in_words ? kHeadChunk : kSpan;
+}
 
 /// The rows of a step in device memory.
 struct Places {

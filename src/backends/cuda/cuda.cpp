@@ -10,9 +10,12 @@
 #include <utility>
 
 #include "backends/cuda/attention.h"
+#include "backends/cuda/bandwidth.h"
 #include "backends/cuda/device.h"
 #include "backends/cuda/linear.h"
 #include "backends/cuda/row_kernels.h"
+#include "backends/cuda/step_recorder.h"
+#include "backends/cuda/step_runner.h"
 #include "backends/cuda/tiled_kernels.h"
 #include "backends/cuda/weight.h"
 #include "tensor/formats/affine.h"
@@ -23,6 +26,19 @@ namespace {
 using namespace cuda;
 
 constexpr std::size_t kReorder = std::size_t{16} << 20;  // of a weight, put into tile order at once
+
+/// Memory that an operation may have been noted of.
+class DeviceBuffer : public Buffer {
+ public:
+  DeviceBuffer(std::unique_ptr<DeviceMemory> memory, std::shared_ptr<Unfinished> unfinished)
+      : memory_(std::move(memory)), finish_first_(std::move(unfinished)) {}
+  void* data() const override { return memory_->data(); }
+  std::size_t size() const override { return memory_->size(); }
+
+ private:
+  std::unique_ptr<DeviceMemory> memory_;
+  FinishFirst finish_first_;
+};
 
 /// A stream of its own, destroyed last.
 class Stream {
@@ -45,8 +61,13 @@ class Stream {
 class CudaBackend : public Backend {
  public:
   CudaBackend(std::string device, std::unique_ptr<Stream> stream)
-      : device_(std::move(device)), stream_(std::move(stream)) {}
-  ~CudaBackend() override { cudaStreamSynchronize(stream()); }
+      : device_(std::move(device)), stream_(std::move(stream)) {
+    unfinished_->finish = [this] { finish(); };
+  }
+  ~CudaBackend() override {
+    unfinished_->finish = nullptr;
+    cudaStreamSynchronize(stream());
+  }
 
   std::string_view name() const override { return "cuda"; }
   std::string description() const override {
@@ -57,57 +78,86 @@ class CudaBackend : public Backend {
     return check_format(format, kAffineGroupSizes.back(), format.to_string());
   }
   Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
-    return DeviceMemory::zeroed(bytes, stream());
+    BOBBY_TRY(auto memory, DeviceMemory::zeroed(bytes, stream()));
+    return std::make_unique<DeviceBuffer>(std::move(memory), unfinished_);
   }
   Result<std::unique_ptr<Weight>> load_weight(const WeightView& view) override;
   Result<std::unique_ptr<LoraWeight>> load_lora(const LoraView& view) override;
   Result<std::unique_ptr<KvStorage>> allocate_kv(const KvShape& shape) override {
-    return CudaKv::make(shape, stream());
+    return CudaKv::make(shape, stream(), unfinished_);
   }
 
   void begin_step(std::span<const SequenceRows> sequences) override {
+    finish();
     linear_.begin_step(sequences);
   }
+  // Operations of a step are noted first: see docs/adr/0010.
   void embed(const Weight& table, std::span<const std::int32_t> tokens,
              std::span<const LoraRows> lora, Activation out) override {
-    remember(linear_.embed(table, tokens, lora, out));
+    finish();
+    if (!recorder_.embed(table, tokens, lora, out))
+      remember(linear_.embed(table, tokens, lora, out));
   }
   void rms_norm(Activation x, const Weight& weight, float eps, Activation out) override {
     assert(x.rows == out.rows && x.cols == out.cols && weight.cols() == x.cols);
+    if (recorder_.rms_norm(x, weight, eps, out)) return;
+    finish();
     cuda::rms_norm(x.data, vector_of(&weight), eps, out.data, static_cast<int>(x.rows),
                    static_cast<int>(x.cols), stream());
   }
   void linear(Activation x, std::span<const Projection> projections) override {
+    if (recorder_.linear(x, projections)) return;
+    finish();
     remember(linear_.linear(x, projections));
   }
-  void rope_and_store(const RopeStore& args) override { remember(attention_.rope_and_store(args)); }
-  void attention(const Attention& args) override { remember(attention_.attention(args)); }
+  void rope_and_store(const RopeStore& args) override {
+    if (recorder_.rope_and_store(args)) return;
+    finish();
+    remember(attention_.rope_and_store(args));
+  }
+  void attention(const Attention& args) override {
+    if (recorder_.attention(args)) return;
+    finish();
+    remember(attention_.attention(args));
+  }
   void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
+    finish();
     static_cast<CudaKv&>(kv).copy_block(from, to);
   }
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);
+    if (recorder_.swiglu(gate, up, out)) return;
+    finish();
     if (linear_.swiglu(gate, up, out)) return;
     cuda::swiglu(gate.data, up.data, out.data, gate.rows * gate.cols, stream());
   }
   void add(Activation x, Activation y) override {
     assert(x.rows == y.rows && x.cols == y.cols);
+    if (recorder_.add(x, y)) return;
+    finish();
     cuda::add(x.data, y.data, x.rows * x.cols, stream());
   }
   void select_rows(Activation x, std::span<const std::int32_t> rows, Activation out) override {
     assert(out.rows == static_cast<std::int64_t>(rows.size()) && x.cols == out.cols);
+    if (recorder_.select_rows(x, rows, out)) return;
+    finish();
     const std::int32_t* numbers = arguments_.put(rows);
     if (!numbers)
       return remember(fail({.code = ErrorCode::kLimit, .problem = "no memory for row numbers"}));
     cuda::select_rows(x.data, numbers, static_cast<int>(rows.size()), static_cast<int>(x.cols),
                       out.data, stream());
   }
+  /// A noted operation, by itself.
+  void run(const StepOp& op, const std::vector<LoraRows> (&lora)[kMatrices]);
 
   Result<void> copy_out(Activation x, std::span<float> host) override;
+  Result<double> read_bandwidth() override { return cuda::read_bandwidth(stream()); }
   Result<void> sync() override;
 
  private:
   cudaStream_t stream() const { return stream_->get(); }
+  /// Enqueues what was noted: as one kernel, if it is a step that the kernel knows.
+  void finish();
   Result<void> upload(const WeightView& view, std::byte* to);
   Result<void> upload_tiles(const WeightView& view, std::byte* to);
   /// What an operation could not do is reported by the next sync() or copy_out().
@@ -122,9 +172,57 @@ class CudaBackend : public Backend {
   StepArguments arguments_{stream()};
   LinearEngine linear_{stream(), arguments_};
   AttentionEngine attention_{stream()};
+  std::shared_ptr<Unfinished> unfinished_ = std::make_shared<Unfinished>();
+  StepRecorder recorder_;
+  StepRunner steps_{stream()};
   std::unique_ptr<DeviceMemory> file_order_;  // rows of a weight before they are put in tile order
   std::optional<Error> failure_;
 };
+
+void CudaBackend::finish() {
+  if (recorder_.empty()) return;
+  auto done = steps_.run(recorder_);
+  if (!done) return remember(fail(std::move(done).error())), recorder_.clear();
+  if (*done) return recorder_.clear();
+  recorder_.replay(*this);
+}
+
+void CudaBackend::run(const StepOp& op, const std::vector<LoraRows> (&lora)[kMatrices]) {
+  switch (op.kind) {
+    case StepOp::kEmbed:
+      return remember(linear_.embed(*op.weight[0], recorder_.tokens(), {}, op.out[0]));
+    case StepOp::kRmsNorm:
+      return rms_norm(op.in[0], *op.weight[0], static_cast<float>(op.number), op.out[0]);
+    case StepOp::kLinear: {
+      Projection projections[kMatrices];
+      for (std::int64_t i = 0; i < op.count; ++i)
+        projections[i] = {
+            .weight = op.weight[i], .bias = op.bias[i], .lora = lora[i], .out = op.out[i]};
+      return linear(op.in[0], std::span(projections).first(static_cast<std::size_t>(op.count)));
+    }
+    case StepOp::kRopeAndStore:
+      return rope_and_store({.q = op.in[0],
+                             .k = op.in[1],
+                             .v = op.in[2],
+                             .q_norm = op.weight[0],
+                             .k_norm = op.weight[1],
+                             .rms_norm_eps = static_cast<float>(op.number),
+                             .inv_freq = op.weight[2],
+                             .sequences = recorder_.sequences(),
+                             .kv = op.kv,
+                             .layer = op.layer});
+    case StepOp::kAttention:
+      return attention({.q = op.in[0],
+                        .out = op.out[0],
+                        .scale = static_cast<float>(op.number),
+                        .sequences = recorder_.sequences(),
+                        .kv = op.kv,
+                        .layer = op.layer});
+    case StepOp::kSwiglu: return swiglu(op.in[0], op.in[1], op.out[0]);
+    case StepOp::kAdd: return add(op.out[0], op.in[0]);
+    case StepOp::kSelectRows: return select_rows(op.in[0], recorder_.selected(), op.out[0]);
+  }
+}
 
 std::size_t round_up(std::size_t bytes) {
   return (bytes + 255) / 256 * 256;
@@ -198,7 +296,7 @@ Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view)
   matrix.biases = biases;
   matrix.rows = static_cast<int>(view.rows);
   return std::make_unique<CudaWeight>(view, *std::move(piece), matrix,
-                                      vector_bytes > 0 ? vector : nullptr);
+                                      vector_bytes > 0 ? vector : nullptr, unfinished_);
 }
 
 Result<std::unique_ptr<LoraWeight>> CudaBackend::load_lora(const LoraView& view) {
@@ -214,20 +312,23 @@ Result<std::unique_ptr<LoraWeight>> CudaBackend::load_lora(const LoraView& view)
   BOBBY_CHECK(uploader_.upload(view.b, b_count * sizeof(float), b));
   if (multiplier)
     BOBBY_CHECK(uploader_.upload(view.output_multiplier, multipliers * sizeof(float), multiplier));
-  return std::make_unique<CudaLora>(view, std::move(memory), a, b, multiplier);
+  return std::make_unique<CudaLora>(view, std::move(memory), a, b, multiplier, unfinished_);
 }
 
 Result<void> CudaBackend::copy_out(Activation x, std::span<float> host) {
   assert(static_cast<std::int64_t>(host.size()) == x.rows * x.cols);
+  finish();
   BOBBY_CHECK(uploader_.download(x.data, host.size_bytes(), host.data()));
   return sync();
 }
 
 Result<void> CudaBackend::sync() {
+  finish();
   const cudaError_t waited = cudaStreamSynchronize(stream());
   const cudaError_t launched = cudaGetLastError();
   arguments_.reset();
   attention_.synced();
+  steps_.synced();
   if (failure_) return fail(*std::exchange(failure_, std::nullopt));
   BOBBY_CHECK(check(waited, "a step"));
   return check(launched, "a launch");

@@ -1,6 +1,7 @@
 // Dense weights, adapters, biases, embed().
 
-#include "backends/cuda/linear_kernels.cuh"
+#include "backends/cuda/orders.cuh"
+#include "backends/cuda/tiled.cuh"
 
 namespace bobby::cuda {
 namespace {
@@ -42,7 +43,10 @@ __global__ void __launch_bounds__(kThreads)
 
 // --- LoRA and bias ---------------------------------------------------------------------------
 
-__global__ void lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
+/// The order of sums is dot_eight()'s over kNormThreads threads: the whole-step kernel has the
+/// same.
+__global__ void __launch_bounds__(kNormThreads)
+    lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
   __shared__ float shared[32];
   allow_next();
   begin();
@@ -50,12 +54,17 @@ __global__ void lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
   const int r = static_cast<int>(blockIdx.x);
   const int row = static_cast<int>(blockIdx.y);
   if (entry.prompt || r >= entry.rank || row >= entry.row_count) return;
-  const float* a = entry.a + static_cast<long long>(r) * entry.in_features;
-  const float* from = x + static_cast<long long>(entry.row_begin + row) * entry.in_features;
+  const int cols = entry.in_features;
+  const float* a = entry.a + static_cast<long long>(r) * cols;
+  const float* from = x + static_cast<long long>(entry.row_begin + row) * cols;
   float sum = 0.0f;
-#pragma unroll 16
-  for (int i = static_cast<int>(threadIdx.x); i < entry.in_features; i += kThreads)
-    sum = fmaf(a[i], from[i], sum);
+#pragma unroll 2
+  for (int at = static_cast<int>(threadIdx.x) * 8; at < cols; at += kNormStretch) {
+    float of_a[8], of_x[8];
+    load_eight_of(a, at, cols, of_a);
+    load_eight_of(from, at, cols, of_x);
+    sum = dot_eight(of_a, of_x, sum);
+  }
   sum = block_sum(sum, shared);
   if (threadIdx.x == 0) ax[entry.ax_begin + row * entry.rank + r] = sum;
 }
@@ -168,22 +177,6 @@ __global__ void finish_kernel(Finish args, LoraEntries entries, const float* ax,
 
 // --- embed -----------------------------------------------------------------------------------
 
-/// One number of a weight in tile order.
-template <Element Type>
-__device__ float tiled_number(const unsigned char* tiles, int cols, long long row, int column) {
-  const int groups = cols / kTileGroup;
-  const unsigned char* record =
-      tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
-  const int quad = static_cast<int>(row % 8);
-  const int below = static_cast<int>(row % kTileRows) / 8;
-  const int in_group = column % kTileGroup;
-  const int word = (quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below;
-  const unsigned level =
-      reinterpret_cast<const unsigned*>(record)[word] >> (in_group % 8 * 4) & 15u;
-  const unsigned char* pair = record + kTileLevelBytes + (quad * 2 + below) * 4;
-  return widen<Type>(pair, 0) * static_cast<float>(level) + widen<Type>(pair, 1);
-}
-
 template <Element Type>
 __global__ void embed_kernel(Matrix table, Matrices format, const int* tokens, LoraEntries entries,
                              float* out) {
@@ -241,7 +234,7 @@ void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float*
             cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(max_rank), static_cast<unsigned>(max_rows),
                   static_cast<unsigned>(entries.count));
-  launch(lora_a_kernel, grid, kThreads, 0, stream, entries, x, ax);
+  launch(lora_a_kernel, grid, kNormThreads, 0, stream, entries, x, ax);
 }
 
 void finish(const Finish& args, const LoraEntries& entries, const float* ax, int rows,

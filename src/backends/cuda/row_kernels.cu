@@ -1,45 +1,45 @@
-#include "backends/cuda/launch.cuh"
+#include "backends/cuda/orders.cuh"
 #include "backends/cuda/row_kernels.h"
 
 namespace bobby::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kNormThreads = 1024;
-constexpr int kNormHeld = 8;  // numbers that a thread keeps between the two passes
+constexpr int kHeld = 2;  // stretches of 4096 numbers that a block keeps between the two passes
 
-__global__ void rms_norm_kernel(const float* x, const float* weight, float eps, float* out,
-                                int cols) {
+/// The order of sums is norm_squares()'s: the whole-step kernel has the same.
+__global__ void __launch_bounds__(kNormThreads)
+    rms_norm_kernel(const float* x, const float* weight, float eps, float* out, int cols) {
   __shared__ float shared[32];
   allow_next();
-  float weights[kNormHeld];  // fetched while x is still being made
+  const int first = static_cast<int>(threadIdx.x) * 8;
+  float weights[kHeld][8];  // fetched while x is still being made
 #pragma unroll
-  for (int j = 0; j < kNormHeld; ++j) {
-    const int i = static_cast<int>(threadIdx.x) + j * kNormThreads;
-    weights[j] = i < cols ? weight[i] : 0.0f;
-  }
+  for (int s = 0; s < kHeld; ++s) load_eight_of(weight, s * kNormStretch + first, cols, weights[s]);
   begin();
   const float* in = x + static_cast<long long>(blockIdx.x) * cols;
   float* to = out + static_cast<long long>(blockIdx.x) * cols;
-  float held[kNormHeld];
+  float held[kHeld][8];
+#pragma unroll
+  for (int s = 0; s < kHeld; ++s) load_eight_of(in, s * kNormStretch + first, cols, held[s]);
   float squares = 0.0f;
 #pragma unroll
-  for (int j = 0; j < kNormHeld; ++j) {
-    const int i = static_cast<int>(threadIdx.x) + j * kNormThreads;
-    held[j] = i < cols ? in[i] : 0.0f;
+  for (int s = 0; s < kHeld; ++s) squares = norm_squares(held[s], squares);
+  for (int at = kHeld * kNormStretch + first; at < cols; at += kNormStretch) {
+    float values[8];
+    load_eight_of(in, at, cols, values);
+    squares = norm_squares(values, squares);
   }
+  const float factor = norm_factor(block_sum(squares, shared), cols, eps);
 #pragma unroll
-  for (int j = 0; j < kNormHeld; ++j) squares = fmaf(held[j], held[j], squares);
-  const int rest = static_cast<int>(threadIdx.x) + kNormHeld * kNormThreads;
-  for (int i = rest; i < cols; i += kNormThreads) squares = fmaf(in[i], in[i], squares);
-  const float mean = block_sum(squares, shared) / static_cast<float>(cols);
-  const float factor = 1.0f / sqrtf(mean + eps);
+  for (int s = 0; s < kHeld; ++s) {
+    const int at = s * kNormStretch + first;
 #pragma unroll
-  for (int j = 0; j < kNormHeld; ++j) {
-    const int i = static_cast<int>(threadIdx.x) + j * kNormThreads;
-    if (i < cols) to[i] = held[j] * factor * weights[j];
+    for (int d = 0; d < 8; ++d)
+      if (at + d < cols) to[at + d] = held[s][d] * factor * weights[s][d];
   }
-  for (int i = rest; i < cols; i += kNormThreads) to[i] = in[i] * factor * weight[i];
+  for (int at = kHeld * kNormStretch + first; at < cols; at += kNormStretch)
+    for (int d = 0; d < 8 && at + d < cols; ++d) to[at + d] = in[at + d] * factor * weight[at + d];
 }
 
 __global__ void swiglu_kernel(const float* gate, const float* up, float* out, long long count) {
@@ -48,7 +48,7 @@ __global__ void swiglu_kernel(const float* gate, const float* up, float* out, lo
   const long long i = static_cast<long long>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= count) return;
   const float g = gate[i];
-  out[i] = g / (1.0f + expf(-g)) * up[i];
+  out[i] = silu(g) * up[i];
 }
 
 __global__ void add_kernel(float* x, const float* y, long long count) {

@@ -65,4 +65,21 @@ __device__ inline float add_group(float sum, float product, float2 weight, float
   return fmaf(weight.y, x.y, sum);
 }
 
+/// One number of a weight in tile order.
+template <Element Type>
+__device__ inline float tiled_number(const unsigned char* tiles, int cols, long long row,
+                                     int column) {
+  const int groups = cols / kTileGroup;
+  const unsigned char* record =
+      tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
+  const int quad = static_cast<int>(row % 8);
+  const int below = static_cast<int>(row % kTileRows) / 8;
+  const int in_group = column % kTileGroup;
+  const int word = (quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below;
+  const unsigned level =
+      reinterpret_cast<const unsigned*>(record)[word] >> (in_group % 8 * 4) & 15u;
+  const unsigned char* pair = record + kTileLevelBytes + (quad * 2 + below) * 4;
+  return widen<Type>(pair, 0) * static_cast<float>(level) + widen<Type>(pair, 1);
+}
+
 }  // namespace bobby::cuda

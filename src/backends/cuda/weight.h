@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <utility>
 
@@ -7,32 +8,43 @@
 #include "backends/cuda/device.h"
 #include "backends/cuda/linear_kernels.h"
 #include "backends/cuda/tile_order.h"
+#include "backends/cuda/unfinished.h"
 
 namespace bobby::cuda {
+
+/// Never the same twice.
+inline std::uint64_t new_id() {
+  static std::atomic<std::uint64_t> last = 0;
+  return ++last;
+}
 
 /// A weight's copy on the device: in tile order where has_tile_order() says so, else as the file
 /// has it.
 class CudaWeight : public Weight {
  public:
   CudaWeight(const WeightView& view, SlabAllocator::Piece memory, Matrix matrix,
-             const float* vector)
+             const float* vector, std::shared_ptr<Unfinished> unfinished)
       : Weight(view),
         memory_(std::move(memory)),
         matrix_(matrix),
         vector_(vector),
-        tiled_(has_tile_order(view)) {}
+        tiled_(has_tile_order(view)),
+        finish_first_(std::move(unfinished)) {}
 
   /// Without `out` and `tiles_before`, which belong to a launch.
   const Matrix& matrix() const { return matrix_; }
   /// [cols] in fp32, for a weight of one row; otherwise null.
   const float* vector() const { return vector_; }
   bool tiled() const { return tiled_; }
+  std::uint64_t id() const { return id_; }
 
  private:
   SlabAllocator::Piece memory_;
   Matrix matrix_;
   const float* vector_;
   bool tiled_;
+  std::uint64_t id_ = new_id();
+  FinishFirst finish_first_;
 };
 
 inline const CudaWeight& on_device(const Weight& weight) {
@@ -46,8 +58,15 @@ inline const float* vector_of(const Weight* weight) {
 class CudaLora : public LoraWeight {
  public:
   CudaLora(const LoraView& view, std::unique_ptr<DeviceMemory> memory, const float* a,
-           const float* b, const float* multiplier)
-      : LoraWeight(view), memory_(std::move(memory)), a_(a), b_(b), multiplier_(multiplier) {}
+           const float* b, const float* multiplier, std::shared_ptr<Unfinished> unfinished)
+      : LoraWeight(view),
+        memory_(std::move(memory)),
+        a_(a),
+        b_(b),
+        multiplier_(multiplier),
+        finish_first_(std::move(unfinished)) {}
+
+  std::uint64_t id() const { return id_; }
 
   /// What a launch needs for `rows` of it; ax_begin and matrix are the caller's.
   LoraEntry entry(const LoraRows& rows) const {
@@ -66,6 +85,8 @@ class CudaLora : public LoraWeight {
   const float* a_;
   const float* b_;
   const float* multiplier_;
+  std::uint64_t id_ = new_id();
+  FinishFirst finish_first_;
 };
 
 }  // namespace bobby::cuda

@@ -92,6 +92,7 @@ class Timed final : public TimedBackend {
     return result;
   }
   // A failure that an operation's own sync met is told at the next one, as the seam promises.
+  Result<double> read_bandwidth() override { return inner_->read_bandwidth(); }
   Result<void> sync() override {
     if (!failure_) return std::exchange(failure_, Result<void>());
     return inner_->sync();
