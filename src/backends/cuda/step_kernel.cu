@@ -36,7 +36,8 @@ __device__ void write_product(RingWriter& writer, const StepArgs& args, const St
       }
 }
 
-__device__ void write_weights(const StepArgs& args, const Ring& ring, int worker, int chunk) {
+[[maybe_unused]] __device__ void write_weights(const StepArgs& args, const Ring& ring, int worker,
+                                               int chunk) {
   RingWriter writer(ring, args.in_flight);
   for (int layer = 0; layer < args.layer_count; ++layer)
     for (int product = 0; product < kStepProducts; ++product) {
