@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "backends/kv_storage.h"
+#include "backends/top_logits.h"
 #include "base/result.h"
 #include "tensor/weight_view.h"
 
@@ -184,6 +185,11 @@ class Backend {
 
   /// Copies x to host memory; waits for it.
   virtual Result<void> copy_out(Activation x, std::span<float> host) = 0;
+  /// Enough of each row of logits to draw a token from it, valid until the next call; waits for it.
+  /// Empty where that saves nothing, as in host memory: copy_out() then.
+  virtual Result<std::span<const TopLogits>> top_logits(Activation /*logits*/) {
+    return std::span<const TopLogits>();
+  }
   /// GB/s at which this backend's memory is read, measured now; 0 where that is the host's own.
   virtual Result<double> read_bandwidth() { return 0.0; }
   /// Waits for everything enqueued and reports what went wrong on the device since the last sync.

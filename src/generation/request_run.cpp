@@ -185,11 +185,17 @@ Result<void> RequestRun::decode_step() {
   }
   if (active.empty()) return {};
   const double begin_ms = now_ms();
-  BOBBY_CHECK(step(sequences));
+  BOBBY_TRY(const Activation logits, input_.model->step(sequences, *input_.kv));
+  BOBBY_TRY(const bool tops, look_at(logits));
   const double forward_ms = now_ms() - begin_ms;
-  const std::size_t vocab_size = logits_.size() / active.size();
-  for (std::size_t i = 0; i < active.size(); ++i)
-    BOBBY_CHECK(draw(active[i], std::span(logits_).subspan(i * vocab_size, vocab_size)));
+  const auto vocab_size = static_cast<std::size_t>(logits.cols);
+  for (std::size_t i = 0; i < active.size(); ++i) {
+    if (tops) {
+      if (draw_from_top(active[i], tops_[i])) continue;
+      BOBBY_CHECK(copy_out(logits.slice(static_cast<std::int64_t>(i), 1)));
+    }
+    BOBBY_CHECK(draw(active[i], std::span(logits_).subspan(tops ? 0 : i * vocab_size, vocab_size)));
+  }
   trace_.steps.push_back({static_cast<std::int64_t>(active.size()), begin_ms, forward_ms,
                           now_ms() - begin_ms - forward_ms});
   return {};
@@ -198,9 +204,35 @@ Result<void> RequestRun::decode_step() {
 /// Runs the model; logits_ becomes what was asked for, on the host.
 Result<void> RequestRun::step(std::span<const StepSequence> sequences) {
   BOBBY_TRY(const Activation logits, input_.model->step(sequences, *input_.kv));
+  return copy_out(logits);
+}
+
+Result<void> RequestRun::copy_out(Activation logits) {
   logits_.resize(static_cast<std::size_t>(logits.rows * logits.cols));
   if (logits_.empty()) return {};
   return input_.model->backend().copy_out(logits, logits_);
+}
+
+/// What of the logits is needed on the host: tops_ (true), or all of them in logits_.
+Result<bool> RequestRun::look_at(Activation logits) {
+  if (!input_.request->sampling.changes_logits()) {
+    BOBBY_TRY(tops_, input_.model->backend().top_logits(logits));
+    if (!tops_.empty()) return true;
+  }
+  BOBBY_CHECK(copy_out(logits));
+  return false;
+}
+
+/// Draws the next token of a row if what the backend told of its logits is enough.
+bool RequestRun::draw_from_top(std::size_t index, const TopLogits& top) {
+  if (!top.finite) return false;
+  const auto token = sample(top, input_.request->sampling, point(rows_[index]));
+  if (token) accept(index, *token);
+  return token.has_value();
+}
+
+RandomPoint RequestRun::point(const Row& row) const {
+  return {input_.request->seed, row.sample, static_cast<std::uint32_t>(row.drawn)};
 }
 
 /// Draws the next token of a row from its logits, which it may change.
@@ -209,8 +241,7 @@ Result<void> RequestRun::draw(std::size_t index, std::span<float> logits) {
   const GenerationRequest& request = *input_.request;
   BOBBY_CHECK(check_logits(logits, static_cast<std::int64_t>(row.history.size())));
   apply_penalties(logits, row.history, request.sampling);
-  accept(index, sample(logits, request.sampling,
-                       {request.seed, row.sample, static_cast<std::uint32_t>(row.drawn)}));
+  accept(index, sample(logits, request.sampling, point(row)));
   return {};
 }
 

@@ -89,6 +89,10 @@ class RequestRun {
   void accept(std::size_t index, SampledToken token);
   void finish(Row& row, FinishReason reason);
   Result<void> step(std::span<const StepSequence> sequences);
+  Result<void> copy_out(Activation logits);
+  Result<bool> look_at(Activation logits);
+  bool draw_from_top(std::size_t index, const TopLogits& top);
+  RandomPoint point(const Row& row) const;
   bool cancelled() const;
   double now_ms() const;
   Completion completion(const Row& row) const;
@@ -106,7 +110,8 @@ class RequestRun {
   std::size_t admitted_ = 0;          // rows_[0 .. admitted_) have begun
   double prefill_ms_ = 0.0;
   std::vector<float> prompt_logits_;  // [vocab_size]: every row's first token is drawn from these
-  std::vector<float> logits_;         // [rows of the last step, vocab_size]
+  std::vector<float> logits_;         // [rows of the last step, vocab_size], or of one of them
+  std::span<const TopLogits> tops_;   // of the last step, where the backend offers them
 };
 
 }  // namespace bobby::detail

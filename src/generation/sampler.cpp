@@ -23,7 +23,19 @@ class Ranking {
     log_sum_exp_ = max_ + static_cast<float>(std::log(detail::sum_exp(logits, max_)));
   }
 
-  std::size_t size() const { return logits_.size(); }
+  /// Only the tokens that a backend lists: those that extend() would come upon first.
+  explicit Ranking(const TopLogits& top)
+      : max_(top.largest),
+        log_sum_exp_(top.largest + static_cast<float>(std::log(top.sum_exp))),
+        listed_(true) {
+    sorted_.reserve(top.tokens.size());
+    for (std::size_t i = 0; i < top.tokens.size(); ++i)
+      sorted_.push_back({top.tokens[i], top.logits[i] - log_sum_exp_});
+    sort_from(0);
+  }
+
+  /// Tokens that can be looked at.
+  std::size_t size() const { return listed_ ? sorted_.size() : logits_.size(); }
   float logprob(std::size_t id) const { return logits_[id] - log_sum_exp_; }
 
   const SampledToken& operator[](std::size_t rank) {
@@ -52,6 +64,10 @@ class Ranking {
     for (std::size_t id = 0; id < logits_.size(); ++id)
       if (logits_[id] >= floor_ && (first || logits_[id] < ceiling))
         sorted_.push_back({static_cast<std::int32_t>(id), logprob(id)});
+    sort_from(begin);
+  }
+
+  void sort_from(std::ptrdiff_t begin) {
     std::sort(sorted_.begin() + begin, sorted_.end(),
               [](const SampledToken& a, const SampledToken& b) {
                 return a.logprob != b.logprob ? a.logprob > b.logprob : a.token < b.token;
@@ -64,6 +80,7 @@ class Ranking {
   std::vector<SampledToken> sorted_;
   float depth_ = 4.0f;
   float floor_ = 0.0f;
+  bool listed_ = false;
 };
 
 /// How many of the likeliest top_p keeps: those with less than top_p of the mass above them, and
@@ -105,11 +122,17 @@ bool any_filter(const Sampling& sampling, std::size_t vocab_size) {
          (sampling.top_k > 0 && static_cast<std::size_t>(sampling.top_k) < vocab_size);
 }
 
-std::vector<SampledToken> filter_ranking(Ranking& ranking, const Sampling& sampling,
-                                         double xtc_draw) {
+/// How many of the likeliest top_p and min_p keep.
+std::size_t count_likely(Ranking& ranking, const Sampling& sampling) {
   std::size_t count = ranking.size();
   if (sampling.top_p > 0.0f && sampling.top_p < 1.0f) count = count_top_p(ranking, sampling.top_p);
   if (sampling.min_p > 0.0f) count = count_min_p(ranking, sampling.min_p, count);
+  return count;
+}
+
+std::vector<SampledToken> filter_ranking(Ranking& ranking, const Sampling& sampling,
+                                         double xtc_draw) {
+  std::size_t count = count_likely(ranking, sampling);
   const std::size_t top_k = sampling.top_k > 0 ? static_cast<std::size_t>(sampling.top_k) : count;
   const bool xtc = sampling.xtc_probability > 0.0f && xtc_draw <= sampling.xtc_probability;
   if (!xtc) count = std::min(count, top_k);
@@ -141,6 +164,19 @@ SampledToken pick(Ranked ranked, std::size_t count, float temperature, double to
   return last;
 }
 
+double draw(RandomPoint point, std::uint32_t number) {
+  return uniform(point.seed, point.sample, point.position, number);
+}
+
+SampledToken draw_filtered(Ranking& ranking, const Sampling& sampling, RandomPoint point) {
+  const std::vector<SampledToken> tokens = filter_ranking(ranking, sampling, draw(point, kXtcDraw));
+  double total = 0.0;
+  for (const SampledToken& token : tokens)
+    total += std::exp((token.logprob - tokens.front().logprob) / sampling.temperature);
+  return pick([&](std::size_t rank) { return tokens[rank]; }, tokens.size(), sampling.temperature,
+              total, draw(point, kTokenDraw));
+}
+
 void require(bool holds, std::string flag, std::string expected, double found,
              std::vector<Error>& errors) {
   if (holds) return;
@@ -158,6 +194,11 @@ void check_ids(std::string_view name, std::int32_t id, std::int64_t vocab_size,
 }
 
 }  // namespace
+
+bool Sampling::changes_logits() const {
+  return !logit_bias.empty() || repetition_penalty != 1.0f || presence_penalty != 0.0f ||
+         frequency_penalty != 0.0f;
+}
 
 Result<void> Sampling::validate(std::int64_t vocab_size) const {
   std::vector<Error> errors;
@@ -239,19 +280,25 @@ std::vector<SampledToken> filter(std::span<const float> logits, const Sampling& 
 
 SampledToken sample(std::span<const float> logits, const Sampling& sampling, RandomPoint point) {
   if (sampling.temperature == 0.0f) return argmax(logits);
-  const auto draw = [&](std::uint32_t number) {
-    return uniform(point.seed, point.sample, point.position, number);
-  };
   Ranking ranking(logits);
   if (!any_filter(sampling, ranking.size()))
     return pick([&](std::size_t rank) { return ranking[rank]; }, ranking.size(),
-                sampling.temperature, ranking.total_weight(sampling.temperature), draw(kTokenDraw));
-  const std::vector<SampledToken> tokens = filter_ranking(ranking, sampling, draw(kXtcDraw));
-  double total = 0.0;
-  for (const SampledToken& token : tokens)
-    total += std::exp((token.logprob - tokens.front().logprob) / sampling.temperature);
-  return pick([&](std::size_t rank) { return tokens[rank]; }, tokens.size(), sampling.temperature,
-              total, draw(kTokenDraw));
+                sampling.temperature, ranking.total_weight(sampling.temperature),
+                draw(point, kTokenDraw));
+  return draw_filtered(ranking, sampling, point);
+}
+
+std::optional<SampledToken> sample(const TopLogits& top, const Sampling& sampling,
+                                   RandomPoint point) {
+  Ranking ranking(top);
+  if (ranking.size() == 0) return std::nullopt;
+  if (sampling.temperature == 0.0f) return ranking[0];
+  // A filter that keeps all that are listed might keep more.
+  const auto top_k = static_cast<std::size_t>(sampling.top_k);
+  const bool cut_by_top_k =
+      sampling.top_k > 0 && top_k < ranking.size() && sampling.xtc_probability == 0.0f;
+  if (!cut_by_top_k && count_likely(ranking, sampling) == ranking.size()) return std::nullopt;
+  return draw_filtered(ranking, sampling, point);
 }
 
 }  // namespace bobby

@@ -17,6 +17,7 @@
 #include "backends/cuda/step_recorder.h"
 #include "backends/cuda/step_runner.h"
 #include "backends/cuda/tiled_kernels.h"
+#include "backends/cuda/top_logits.h"
 #include "backends/cuda/weight.h"
 #include "tensor/formats/affine.h"
 
@@ -152,6 +153,10 @@ class CudaBackend : public Backend {
 
   Result<void> copy_out(Activation x, std::span<float> host) override;
   Result<double> read_bandwidth() override { return cuda::read_bandwidth(stream()); }
+  Result<std::span<const TopLogits>> top_logits(Activation logits) override {
+    BOBBY_CHECK(sync());
+    return top_logits_.run(logits);
+  }
   Result<void> sync() override;
 
  private:
@@ -175,6 +180,7 @@ class CudaBackend : public Backend {
   std::shared_ptr<Unfinished> unfinished_ = std::make_shared<Unfinished>();
   StepRecorder recorder_;
   StepRunner steps_{stream()};
+  TopLogitsEngine top_logits_{stream()};
   std::unique_ptr<DeviceMemory> file_order_;  // rows of a weight before they are put in tile order
   std::optional<Error> failure_;
 };

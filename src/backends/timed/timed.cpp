@@ -91,6 +91,11 @@ class Timed final : public TimedBackend {
     clock("copy_out", 0, [&] { result = inner_->copy_out(x, host); });
     return result;
   }
+  Result<std::span<const TopLogits>> top_logits(Activation logits) override {
+    Result<std::span<const TopLogits>> result;
+    clock("top_logits", 0, [&] { result = inner_->top_logits(logits); });
+    return result;
+  }
   // A failure that an operation's own sync met is told at the next one, as the seam promises.
   Result<double> read_bandwidth() override { return inner_->read_bandwidth(); }
   Result<void> sync() override {
