@@ -97,8 +97,13 @@ class Measured {
     for (; count > 0 && done_ < plan_.gen_tokens; --count, ++done_) {
       if (cancelled()) return fail({.code = ErrorCode::kCancelled, .problem = "interrupted"});
       const Stopwatch time;
-      BOBBY_CHECK(step(plan_.prompt_tokens + done_, 1, LogitsRows::kLast));
+      BOBBY_TRY(const Activation logits,
+                advance(plan_.prompt_tokens + done_, 1, LogitsRows::kLast));
+      // What the generator would ask for to draw from them.
+      BOBBY_TRY(const auto tops, model_.backend().top_logits(logits));
+      if (tops.empty()) BOBBY_CHECK(copy_out(logits));
       result.step_ms.push_back(time.milliseconds());
+      if (!tops.empty() && done_ + 1 == plan_.gen_tokens) BOBBY_CHECK(copy_out(logits));
     }
     return done_ < plan_.gen_tokens;
   }
@@ -109,9 +114,15 @@ class Measured {
 
  private:
   Result<void> step(std::int64_t begin, std::int64_t count, LogitsRows which) {
-    BOBBY_TRY(const Activation logits,
-              decode_.advance(tokens_at(plan_, model_, rows_, begin, count), which));
-    if (which == LogitsRows::kNone) return model_.backend().sync();
+    BOBBY_TRY(const Activation logits, advance(begin, count, which));
+    return which == LogitsRows::kNone ? model_.backend().sync() : copy_out(logits);
+  }
+
+  Result<Activation> advance(std::int64_t begin, std::int64_t count, LogitsRows which) {
+    return decode_.advance(tokens_at(plan_, model_, rows_, begin, count), which);
+  }
+
+  Result<void> copy_out(Activation logits) {
     result.logits.resize(static_cast<std::size_t>(logits.rows * logits.cols));
     return model_.backend().copy_out(logits, result.logits);
   }
