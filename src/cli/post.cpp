@@ -92,14 +92,15 @@ void show_speed(Console& console, const Generator& generator, const LoadedModel&
       forward_ms > 0.0 ? 1000.0 * static_cast<double>(trace.steps.size()) / forward_ms : 0.0;
   // Each step reads the weights once, however many rows it decodes: that is the limit.
   const double gigabytes = steps_a_second * static_cast<double>(loaded.model->decode_bytes()) / 1e9;
-  const double bandwidth = read_bandwidth(threads);
+  const double of_device = loaded.backend->read_bandwidth().value_or(0.0);
+  const double bandwidth = of_device > 0.0 ? of_device : read_bandwidth(threads);
   console.detail(fmt::format("prefill: {:.0f} ms for {} prompt tokens",
                              batch.posts.front().prefill_ms, trace.prompt_tokens));
   console.detail(fmt::format(
       "decode: {:.1f} tok/s; {:.1f} GB/s of weights read, {:.0f}% of the {:.1f} GB/s that this "
-      "machine reads",
+      "{} reads",
       forward_ms > 0.0 ? 1000.0 * static_cast<double>(tokens) / forward_ms : 0.0, gigabytes,
-      100.0 * gigabytes / bandwidth, bandwidth));
+      100.0 * gigabytes / bandwidth, bandwidth, of_device > 0.0 ? "device" : "machine"));
 }
 
 void show_result(const Invocation& invocation, const PostBatch& batch, std::int64_t wanted) {

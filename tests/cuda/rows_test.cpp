@@ -114,7 +114,7 @@ TEST_F(CudaRows, APromptsRowsAreWithinTheirError) {
 TEST_F(CudaRows, APromptsBitsAreItsOwn) {
   const Loaded loaded = load({144, 64}, 4096, DType::kBF16);
   const auto x = random_.activations(430 * 4096);
-  const SequenceRows alone{.row_begin = 0, .row_count = 200};
+  const SequenceRows alone{.row_begin = 0, .row_count = 200, .blocks = {}};
   cuda_->begin_step({&alone, 1});
   const auto expected = products(loaded, x, 0, 200);
   cuda_->begin_step({});
@@ -123,10 +123,10 @@ TEST_F(CudaRows, APromptsBitsAreItsOwn) {
   std::vector<float> mixed = rows_of(x, 4096, 200, 30);
   mixed.insert(mixed.end(), x.begin(), x.begin() + 200 * 4096);
   mixed.insert(mixed.end(), x.begin() + 230 * 4096, x.end());
-  const SequenceRows step[] = {{.row_begin = 0, .row_count = 1},
-                               {.row_begin = 1, .row_count = 29},
-                               {.row_begin = 30, .row_count = 200},
-                               {.row_begin = 230, .row_count = 200}};
+  const SequenceRows step[] = {{.row_begin = 0, .row_count = 1, .blocks = {}},
+                               {.row_begin = 1, .row_count = 29, .blocks = {}},
+                               {.row_begin = 30, .row_count = 200, .blocks = {}},
+                               {.row_begin = 230, .row_count = 200, .blocks = {}}};
   cuda_->begin_step(step);
   const auto found = products(loaded, mixed, 0, 430);
   expect_rows(loaded, found, 30, expected, 0, 200);
@@ -136,7 +136,7 @@ TEST_F(CudaRows, APromptsBitsAreItsOwn) {
 TEST_F(CudaRows, WhatIsNotFiniteStaysInItsRow) {
   const Loaded loaded = load({48}, 576, DType::kBF16);
   auto x = random_.activations(200 * 576);
-  const SequenceRows prompt{.row_begin = 0, .row_count = 200};
+  const SequenceRows prompt{.row_begin = 0, .row_count = 200, .blocks = {}};
   for (const bool hinted : {false, true}) {
     if (hinted) cuda_->begin_step({&prompt, 1});
     x[70 * 576 + 5] = 1.0f;
@@ -156,10 +156,10 @@ TEST_F(CudaRows, AdaptersOfPromptsAndOfDecodeInOneStep) {
   constexpr std::int64_t kCols = 576, kOut = 144, kRows = 430;
   const Loaded loaded = load({kOut}, kCols, DType::kBF16);
   const auto x = random_.activations(kRows * kCols);
-  const SequenceRows step[] = {{.row_begin = 0, .row_count = 1},
-                               {.row_begin = 1, .row_count = 29},
-                               {.row_begin = 30, .row_count = 200},
-                               {.row_begin = 230, .row_count = 200}};
+  const SequenceRows step[] = {{.row_begin = 0, .row_count = 1, .blocks = {}},
+                               {.row_begin = 1, .row_count = 29, .blocks = {}},
+                               {.row_begin = 30, .row_count = 200, .blocks = {}},
+                               {.row_begin = 230, .row_count = 200, .blocks = {}}};
   std::vector<std::unique_ptr<LoraBytes>> bytes;
   for (const std::int64_t rank : {8, 3, 20})
     bytes.push_back(std::make_unique<LoraBytes>(rank, kCols, kOut, random_, rank == 20));
@@ -199,7 +199,7 @@ TEST_F(CudaRows, AProductAfterSwigluIsThatOfItsNumbers) {
   constexpr std::int64_t kCols = 576;
   const Loaded loaded = load({144}, kCols, DType::kF16);
   for (const std::int64_t rows : {9, 40, 64, 100, 200}) {
-    const SequenceRows prompt{.row_begin = 0, .row_count = rows};
+    const SequenceRows prompt{.row_begin = 0, .row_count = rows, .blocks = {}};
     for (const bool hinted : {false, true}) {
       if (hinted)
         cuda_->begin_step({&prompt, 1});
