@@ -162,6 +162,9 @@ class Backend {
   /// error, so that a row's result depends on its own sequence's rows in the step, and on nothing
   /// else.
   virtual void begin_step(std::span<const SequenceRows> /*sequences*/) {}
+  /// Whether begin_step() makes that difference: then a prompt has the same bits again only when it
+  /// is cut the same way again.
+  virtual bool bits_follow_chunks() const { return false; }
 
   // Operations. Token ids, row numbers and block tables are host memory.
 

@@ -119,7 +119,9 @@ Result<void> RequestRun::prefill() {
                           static_cast<std::uint64_t>(plan_.prompt_tokens)});
   };
   const double begin_ms = now_ms();
-  std::int64_t chunk = std::min(plan_.prefill_chunk, kFirstChunk);
+  // Chunks grow and shrink with the time they take, unless that would show in the prompt's bits.
+  const bool by_time = !input_.model->backend().bits_follow_chunks();
+  std::int64_t chunk = by_time ? std::min(plan_.prefill_chunk, kFirstChunk) : plan_.prefill_chunk;
   for (std::int64_t done = 0; done < plan_.prompt_tokens;) {
     if (cancelled())
       return fail({.code = ErrorCode::kCancelled,
@@ -140,6 +142,7 @@ Result<void> RequestRun::prefill() {
     const double took_ms = now_ms() - chunk_begin_ms;
     trace_.prefill.push_back({count, chunk_begin_ms, took_ms});
     done += count;
+    if (!by_time) continue;
     if (took_ms < kQuickMs) chunk = std::min(chunk * 2, plan_.prefill_chunk);
     if (took_ms > kSlowMs) chunk = std::min(std::max(chunk / 2, kSmallestChunk), chunk);
   }

@@ -2,6 +2,7 @@
 // the same GGUF, as tests/parity/demo has it for the CPU; and samples that do not depend on
 // company.
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -81,6 +82,22 @@ TEST_F(CudaDemo, SamplesAreTheSameAloneOrInABatchOfSixteen) {
       EXPECT_EQ(one.tokens, sixteen[one.sample].tokens)
           << "sample " << one.sample << " of " << samples.size();
   }
+}
+
+// Cut by time, a prompt would have other bits on a busy machine (docs/adr/0011).
+TEST_F(CudaDemo, APromptIsCutByItsLengthAlone) {
+  GenerationRequest request;
+  for (int i = 0; i < 700; ++i) request.prompt += "one more ";
+  request.max_tokens = 1;
+  const std::int64_t length = generate(request).at(0).prompt_tokens;
+  ASSERT_GT(length, 1024);
+  std::int64_t left = length;
+  const GenerationTrace trace = generator_.last_trace();
+  for (const auto& chunk : trace.prefill) {
+    EXPECT_EQ(chunk.tokens, std::min<std::int64_t>(left, 512));
+    left -= chunk.tokens;
+  }
+  EXPECT_EQ(left, 0);
 }
 
 }  // namespace

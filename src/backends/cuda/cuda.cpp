@@ -88,6 +88,7 @@ class CudaBackend : public Backend {
     return CudaKv::make(shape, stream(), unfinished_);
   }
 
+  bool bits_follow_chunks() const override { return true; }
   void begin_step(std::span<const SequenceRows> sequences) override {
     finish();
     linear_.begin_step(sequences);

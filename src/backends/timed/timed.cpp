@@ -58,6 +58,7 @@ class Timed final : public TimedBackend {
   void begin_step(std::span<const SequenceRows> sequences) override {
     inner_->begin_step(sequences);
   }
+  bool bits_follow_chunks() const override { return inner_->bits_follow_chunks(); }
   void embed(const Weight& table, std::span<const std::int32_t> tokens,
              std::span<const LoraRows> lora, Activation out) override {
     clock("embed", 0, [&] { inner_->embed(table, tokens, lora, out); });
