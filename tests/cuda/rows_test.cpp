@@ -90,7 +90,7 @@ TEST_F(CudaRows, APromptsRowsAreWithinTheirError) {
         x[static_cast<std::size_t>(4 * cols + i)] *= 1e12f;
         x[static_cast<std::size_t>(5 * cols + i)] = 0.0f;
       }
-      const SequenceRows prompt{.row_begin = 0, .row_count = kRows};
+      const SequenceRows prompt{.row_begin = 0, .row_count = kRows, .blocks = {}};
       cuda_->begin_step({&prompt, 1});
       const auto found = products(loaded, x, 0, kRows).front();
       const auto weight = reference_->load_weight(loaded.bytes.front()->view()).value();
