@@ -218,7 +218,7 @@ Result<void> RequestRun::copy_out(Activation logits) {
 
 /// What of the logits is needed on the host: tops_ (true), or all of them in logits_.
 Result<bool> RequestRun::look_at(Activation logits) {
-  if (!input_.request->sampling.changes_logits()) {
+  if (!input_.request->sampling.wants_all_logits()) {
     BOBBY_TRY(tops_, input_.model->backend().top_logits(logits));
     if (!tops_.empty()) return true;
   }

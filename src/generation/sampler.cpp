@@ -130,9 +130,9 @@ std::size_t count_likely(Ranking& ranking, const Sampling& sampling) {
   return count;
 }
 
-std::vector<SampledToken> filter_ranking(Ranking& ranking, const Sampling& sampling,
-                                         double xtc_draw) {
-  std::size_t count = count_likely(ranking, sampling);
+/// `count`: what count_likely() says.
+std::vector<SampledToken> filter_ranking(Ranking& ranking, std::size_t count,
+                                         const Sampling& sampling, double xtc_draw) {
   const std::size_t top_k = sampling.top_k > 0 ? static_cast<std::size_t>(sampling.top_k) : count;
   const bool xtc = sampling.xtc_probability > 0.0f && xtc_draw <= sampling.xtc_probability;
   if (!xtc) count = std::min(count, top_k);
@@ -168,8 +168,10 @@ double draw(RandomPoint point, std::uint32_t number) {
   return uniform(point.seed, point.sample, point.position, number);
 }
 
-SampledToken draw_filtered(Ranking& ranking, const Sampling& sampling, RandomPoint point) {
-  const std::vector<SampledToken> tokens = filter_ranking(ranking, sampling, draw(point, kXtcDraw));
+SampledToken draw_filtered(Ranking& ranking, std::size_t count, const Sampling& sampling,
+                           RandomPoint point) {
+  const std::vector<SampledToken> tokens =
+      filter_ranking(ranking, count, sampling, draw(point, kXtcDraw));
   double total = 0.0;
   for (const SampledToken& token : tokens)
     total += std::exp((token.logprob - tokens.front().logprob) / sampling.temperature);
@@ -195,9 +197,11 @@ void check_ids(std::string_view name, std::int32_t id, std::int64_t vocab_size,
 
 }  // namespace
 
-bool Sampling::changes_logits() const {
-  return !logit_bias.empty() || repetition_penalty != 1.0f || presence_penalty != 0.0f ||
-         frequency_penalty != 0.0f;
+bool Sampling::wants_all_logits() const {
+  const bool unfiltered =
+      temperature > 0.0f && !any_filter(*this, std::numeric_limits<std::size_t>::max());
+  return unfiltered || !logit_bias.empty() || repetition_penalty != 1.0f ||
+         presence_penalty != 0.0f || frequency_penalty != 0.0f;
 }
 
 Result<void> Sampling::validate(std::int64_t vocab_size) const {
@@ -275,7 +279,7 @@ SampledToken argmax(std::span<const float> logits) {
 std::vector<SampledToken> filter(std::span<const float> logits, const Sampling& sampling,
                                  double xtc_draw) {
   Ranking ranking(logits);
-  return filter_ranking(ranking, sampling, xtc_draw);
+  return filter_ranking(ranking, count_likely(ranking, sampling), sampling, xtc_draw);
 }
 
 SampledToken sample(std::span<const float> logits, const Sampling& sampling, RandomPoint point) {
@@ -285,7 +289,7 @@ SampledToken sample(std::span<const float> logits, const Sampling& sampling, Ran
     return pick([&](std::size_t rank) { return ranking[rank]; }, ranking.size(),
                 sampling.temperature, ranking.total_weight(sampling.temperature),
                 draw(point, kTokenDraw));
-  return draw_filtered(ranking, sampling, point);
+  return draw_filtered(ranking, count_likely(ranking, sampling), sampling, point);
 }
 
 std::optional<SampledToken> sample(const TopLogits& top, const Sampling& sampling,
@@ -293,12 +297,13 @@ std::optional<SampledToken> sample(const TopLogits& top, const Sampling& samplin
   Ranking ranking(top);
   if (ranking.size() == 0) return std::nullopt;
   if (sampling.temperature == 0.0f) return ranking[0];
+  const std::size_t count = count_likely(ranking, sampling);
   // A filter that keeps all that are listed might keep more.
-  const auto top_k = static_cast<std::size_t>(sampling.top_k);
-  const bool cut_by_top_k =
-      sampling.top_k > 0 && top_k < ranking.size() && sampling.xtc_probability == 0.0f;
-  if (!cut_by_top_k && count_likely(ranking, sampling) == ranking.size()) return std::nullopt;
-  return draw_filtered(ranking, sampling, point);
+  const bool cut_by_top_k = sampling.top_k > 0 &&
+                            static_cast<std::size_t>(sampling.top_k) < ranking.size() &&
+                            sampling.xtc_probability == 0.0f;
+  if (!cut_by_top_k && count == ranking.size()) return std::nullopt;
+  return draw_filtered(ranking, count, sampling, point);
 }
 
 }  // namespace bobby

@@ -32,8 +32,8 @@ struct Sampling {
   float frequency_penalty = 0.0f;     ///< subtracted for each time a token was seen
   std::int64_t penalty_context = 20;  ///< how many tokens back, prompt included, the three look
 
-  /// Whether step 1 changes anything.
-  bool changes_logits() const;
+  /// Whether a backend's TopLogits can never do: step 1 changes logits, or nothing is filtered.
+  bool wants_all_logits() const;
   /// kUsage: every setting that is out of its range, named as its flag is.
   Result<void> validate(std::int64_t vocab_size) const;
 };
@@ -70,8 +70,7 @@ std::vector<SampledToken> filter(std::span<const float> logits, const Sampling& 
 SampledToken sample(std::span<const float> logits, const Sampling& sampling, RandomPoint point);
 
 /// The same from what a backend tells of the logits, where that is enough: it is not when a filter
-/// reaches below `top.floor`, nor without any filter. `sampling` changes no logits, `top` is
-/// finite.
+/// reaches below `top.floor`. `sampling` does not want all logits, `top` is finite.
 std::optional<SampledToken> sample(const TopLogits& top, const Sampling& sampling,
                                    RandomPoint point);
 

@@ -27,7 +27,9 @@ bool same_ops(std::span<const StepOp> a, std::span<const StepOp> b) {
 /// Rows that are each a sequence's next token, and all of them asked for.
 bool decodes(const StepRecorder& step) {
   const auto rows = static_cast<std::int64_t>(step.tokens().size());
-  if (static_cast<std::int64_t>(step.sequences().size()) != rows) return false;
+  if (step.sequences().size() != step.tokens().size() ||
+      step.selected().size() != step.tokens().size())
+    return false;
   for (std::int64_t i = 0; i < rows; ++i) {
     const SequenceRows& sequence = step.sequences()[static_cast<std::size_t>(i)];
     if (sequence.row_begin != i || sequence.row_count != 1 ||
@@ -130,7 +132,10 @@ Result<const StepAdapters*> StepRunner::find_adapters(Program& program,
   Adapters& adapters = program.adapters[program.next_adapters];
   program.next_adapters = (program.next_adapters + 1) % kAdapters;
   adapters.loras.assign(loras.begin(), loras.end());
-  BOBBY_CHECK(build(program, adapters));
+  if (auto built = build(program, adapters); !built) {
+    adapters.loras.clear();  // or the next step would find them
+    return fail(std::move(built).error());
+  }
   return &adapters.tables;
 }
 
@@ -199,8 +204,9 @@ Result<void> StepRunner::place(const StepRecorder& step, StepArgs& args) {
   if (device_ && blocks_ == next_blocks_) return {};
   if (in_flight_) BOBBY_CHECK(check(cudaStreamSynchronize(stream_), "a step"));
   const std::size_t bytes = next_blocks_.size() * sizeof(std::int32_t);
-  if (!host_ || host_->size() < bytes) {
+  if (!device_ || device_->size() < bytes) {
     const std::size_t room = std::max(2 * bytes, std::size_t{1} << 16);
+    device_.reset();  // last made, so that it stands for both
     BOBBY_TRY(host_, PinnedMemory::make(room));
     BOBBY_TRY(device_, DeviceMemory::make(room));
   }

@@ -8,10 +8,9 @@ Result<std::span<const TopLogits>> TopLogitsEngine::run(Activation logits) {
   const auto count = static_cast<std::size_t>(logits.rows);
   const std::size_t bytes = count * sizeof(TopRow);
   if (!device_ || device_->size() < bytes) {
-    device_.reset();
-    host_.reset();
-    BOBBY_TRY(device_, DeviceMemory::make(bytes));
+    device_.reset();  // last made, so that it stands for both
     BOBBY_TRY(host_, PinnedMemory::make(bytes));
+    BOBBY_TRY(device_, DeviceMemory::make(bytes));
   }
   top_logits(logits.data, static_cast<int>(logits.rows), static_cast<int>(logits.cols),
              static_cast<TopRow*>(device_->data()), stream_);

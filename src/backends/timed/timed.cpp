@@ -97,8 +97,8 @@ class Timed final : public TimedBackend {
     clock("top_logits", 0, [&] { result = inner_->top_logits(logits); });
     return result;
   }
-  // A failure that an operation's own sync met is told at the next one, as the seam promises.
   Result<double> read_bandwidth() override { return inner_->read_bandwidth(); }
+  // A failure that an operation's own sync met is told at the next one, as the seam promises.
   Result<void> sync() override {
     if (!failure_) return std::exchange(failure_, Result<void>());
     return inner_->sync();

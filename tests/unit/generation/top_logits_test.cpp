@@ -107,16 +107,21 @@ TEST(TopLogits, AreNotEnoughWhenTheFilterReachesBelowThem) {
   EXPECT_EQ(sample(one.top, sampling, {})->token, 5);
 }
 
-TEST(SamplingSettings, SayWhetherTheyChangeLogits) {
-  EXPECT_FALSE(Sampling().changes_logits());
+TEST(SamplingSettings, SayWhetherTheyWantAllLogits) {
+  EXPECT_FALSE(Sampling().wants_all_logits());
+  Sampling unfiltered;
+  unfiltered.top_p = 1.0f;
+  EXPECT_TRUE(unfiltered.wants_all_logits());
+  unfiltered.temperature = 0.0f;
+  EXPECT_FALSE(unfiltered.wants_all_logits()) << "greedy: the likeliest is always listed";
   Sampling sampling;
   sampling.logit_bias = {{1, 2.0f}};
-  EXPECT_TRUE(sampling.changes_logits());
+  EXPECT_TRUE(sampling.wants_all_logits());
   for (float Sampling::*penalty :
        {&Sampling::repetition_penalty, &Sampling::presence_penalty, &Sampling::frequency_penalty}) {
     Sampling one;
     one.*penalty = 1.5f;
-    EXPECT_TRUE(one.changes_logits());
+    EXPECT_TRUE(one.wants_all_logits());
   }
 }
 

@@ -1,4 +1,6 @@
 // V of kernel_body.h for AVX-512 (F, BW, VL, DQ), with VNNI where the translation unit has it.
+#pragma once
+
 #include <immintrin.h>
 
 #include "backends/cpu/linear/kernels.h"
