@@ -1,286 +1,192 @@
 #pragma once
 
-// Adapters in the whole-step kernel: the spare blocks multiply the rows of A while the others
-// stream, a warp of each of the others multiplies its rows of B.
+// Adapters in the whole-step kernel: a warp of each block multiplies its share of the rows of A,
+// tells the others, and then multiplies the rows of B that belong to the block's outputs.
 
+#include "backends/cuda/orders.cuh"
 #include "backends/cuda/step_block.cuh"
 
 namespace bobby::cuda {
 
-/// Numbers of a row of A that a quarter of a slot holds: those of its four warps.
-inline constexpr int kQuarterFloats = 1024;
-
-__device__ inline int product_cols(const StepArgs& args, int product) {
-  return product == kStepO      ? args.heads * kHeadDim
-         : product == kStepDown ? args.intermediate
-                                : args.hidden;
+/// Brings `bytes` (whole 16s) near before they are asked for.
+__device__ inline void bring_near(const void* from, int bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
+#endif
 }
 
-/// Calls run(layer, product, its first dot, how many) for the share of spare block `spare`.
-template <typename Run>
-__device__ void each_share_of_dots(const StepArgs& args, int spare, const Run& run) {
-  for (int i = 0; i < args.layer_count * kStepProducts; ++i) {
-    const int begin = args.adapters.dots_begin[i];
-    const Share share(args.adapters.dots_begin[i + 1] - begin, spare, args.spares);
-    if (share.count > 0)
-      run(i / kStepProducts, i % kStepProducts, begin + share.begin, share.count);
-  }
-}
+/// A step's adapters in one block.
+template <int Rows, Element Type>
+class AdapterWarp {
+ public:
+  __device__ explicit AdapterWarp(const StepArgs& args) : args_(args) {}
 
-/// The thread that fills a spare block's ring.
-__device__ inline void write_dots(const StepArgs& args, const Ring& ring, int spare) {
-  RingWriter writer(ring, args.in_flight);
-  each_share_of_dots(args, spare, [&](int, int product, int first, int count) {
-    const int cols = product_cols(args, product);
-    for (int i = first; i < first + count; ++i) {
-      const float* a = args.adapters.dots[i].a;
-      for (int at = 0; at < (cols + kNormStretch - 1) / kNormStretch * kNormStretch;
-           at += kQuarterFloats)
-        writer.put(reinterpret_cast<const unsigned char*>(a + at),
-                   max(0, min(kQuarterFloats, cols - at)) * 4, true);
+  __device__ void run() {
+    const int products = args_.layer_count * kStepProducts;
+    bring_dots(0, products);
+#pragma unroll 1
+    for (int i = 0; i < products; ++i) {
+      bring_dots(i + 1, products);
+      const int product = i % kStepProducts;
+      if (!has_adapters(args_, i / kStepProducts, product)) continue;
+      bring_b(i, product);
+      wait_seen(block_, i);
+      multiply_dots(i, product);
+      collect(i);
+      const int2 share = block_.shared().shares[product];
+      for (int first = 0; first < share.y; first += kChunkTiles)
+        put_deltas(i, product, share.x + first, min(kChunkTiles, share.y - first));
     }
-  });
-}
-
-/// When x of a product is there.
-__device__ inline void wait_for_x(const StepArgs& args, int layer, int product) {
-  const unsigned layers = static_cast<unsigned>(args.layer_count);
-  const unsigned done = args.step * layers + static_cast<unsigned>(layer);  // layers before this
-  const unsigned workers = static_cast<unsigned>(args.workers);
-  const auto counter = [&](int i) { return args.counters + i * StepCounters::kStride; };
-  switch (product) {
-    case kStepQkv: return wait_for(counter(StepCounters::kX), workers * (2 * done + args.step + 1));
-    case kStepO:
-      return wait_for(counter(StepCounters::kAttention),
-                      static_cast<unsigned>(args.rows * args.heads) * (done + 1));
-    case kStepGateUp:
-      return wait_for(counter(StepCounters::kX), workers * (2 * done + args.step + 2));
-    case kStepDown: return wait_for(counter(StepCounters::kActivation), workers * (done + 1));
-    default: return wait_for(counter(StepCounters::kX), workers * (2 * done + args.step + 1));
   }
-}
 
-/// One row of x in a block's registers: thread i has the numbers of norm_squares()'s order.
-template <int Rows>
-__device__ void load_row(const Block<Rows>& block, const StepArgs& args, int layer, int product,
-                         int row, float (&x)[3][8]) {
-  const int cols = product_cols(args, product);
-  const float* from = product == kStepO      ? args.attention
-                      : product == kStepDown ? args.activation
-                                             : args.x;
-#pragma unroll
-  for (int s = 0; s < 3; ++s) {
-    const int column = column_of(s, block.warp(), block.lane());
-    if (column < cols) load_eight(from + row * cols + column, x[s]);
+ private:
+  static constexpr int kRank = step_max_rank(Rows);
+
+  /// This block's dots of a product.
+  __device__ Share dots_of(int i) const {
+    const int begin = __ldg(args_.adapters.dots_begin + i);
+    Share share(__ldg(args_.adapters.dots_begin + i + 1) - begin, block_.worker(), args_.workers);
+    share.begin += begin;
+    return share;
   }
-  if (product == kStepO || product == kStepDown) return;
-  const float* norm =
-      product == kStepQkv ? args.layers[layer].input_norm : args.layers[layer].post_norm;
-  const int column = column_of(0, block.warp(), block.lane());
-  float weight[8] = {};
-  if (column < cols) {
-    load_eight(norm + column, weight);
-  } else {
-#pragma unroll
-    for (int d = 0; d < 8; ++d) x[0][d] = 0.0f;
+
+  __device__ void bring_dots(int i, int products) const {
+    if (i >= products) return;
+    const Share share = dots_of(i);
+    for (int k = block_.lane(); k < share.count; k += 32)
+      bring_near(args_.adapters.dots[share.begin + k].a,
+                 product_cols(args_, i % kStepProducts) * static_cast<int>(sizeof(float)));
   }
-  const float squares = warp_sum(norm_squares(x[0], 0.0f));
-  if (block.lane() == 0) block.shared().squares[0][block.warp()] = squares;
-  meet(kAllReaders, kReaders);
-  const float factor = norm_factor(half_warp_sum(block.shared().squares[0][block.lane() % 16]),
-                                   args.hidden, args.eps);
-  meet(kAllReaders, kReaders);
-#pragma unroll
-  for (int d = 0; d < 8; ++d) x[0][d] = x[0][d] * factor * weight[d];
-}
 
-/// Eight numbers of a row of A in the ring; half of the lanes start with the second four, so that
-/// no two of a phase ask the same bank.
-__device__ inline void read_eight(const unsigned char* from, int lane, float (&to)[8]) {
-  const float4* at = reinterpret_cast<const float4*>(from) + (lane % 32) * 2;
-  const bool swap = lane % 8 >= 4;
-  const float4 one = at[swap ? 1 : 0];
-  const float4 two = at[swap ? 0 : 1];
-  const float4 low = swap ? two : one;
-  const float4 high = swap ? one : two;
-  to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
-  to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
-}
+  /// Rows of B of this block's outputs, tile by tile.
+  __device__ void bring_b(int i, int product) const {
+    const int2 share = block_.shared().shares[product];
+    for (int k = block_.lane(); k < share.y * args_.rows; k += 32) {
+      const TilePlace place = place_of(args_, product, share.x + k / args_.rows);
+      const StepDelta& delta = delta_at(i, place.matrix, k % args_.rows);
+      if (delta.rank % 4 == 0 && delta.rank > 0)
+        bring_near(delta.b + static_cast<long long>(place.row) * delta.rank,
+                   kTileRows * delta.rank * static_cast<int>(sizeof(float)));
+    }
+  }
 
-template <int Rows>
-__device__ void multiply_dots(const Block<Rows>& block, const StepArgs& args, int spare) {
-  Cursor cursor;
-  int parity = 0;
-  each_share_of_dots(args, spare, [&](int layer, int product, int first, int count) {
-    const int cols = product_cols(args, product);
-    if (block.thread() == 0) wait_for_x(args, layer, product);
-    meet(kAllReaders, kReaders);
-    int row = -1;
-    float x[3][8];
-    for (int begin = first; begin < first + count; begin += kMostDots) {
-      const int some = min(kMostDots, first + count - begin);
-      for (int i = 0; i < some; ++i) {
-        const StepDot& dot = args.adapters.dots[begin + i];
-        if (dot.x_row != row) load_row(block, args, layer, product, dot.x_row, x);
-        row = dot.x_row;
-        float sum = 0.0f;
+  __device__ const StepDelta& delta_at(int i, int matrix, int r) const {
+    return args_.adapters.deltas[(i * kMatrices + matrix) * kStepRows + r];
+  }
+
+  /// A row of A times a row of x, in the order that lora_a() has: 16 warps of 256 columns in each
+  /// stretch, then their tree.
+  __device__ float dot(const StepDot& dot, int product) const {
+    const int cols = product_cols(args_, product);
+    const float* x = source_of(args_, product) + dot.x_row * cols;
+    const int lane = block_.lane();
+    float sums[kTileParts] = {};
+#pragma unroll 1
+    for (int stretch = 0; stretch * kNormStretch < cols; ++stretch) {
 #pragma unroll
-        for (int s = 0; s < 3; ++s) {
-          if (column_of(s, 0, 0) >= cols) continue;
-          const unsigned char* from =
-              block.ring(args).read(cursor, block.warp() / 4) + block.warp() % 4 * 1024;
-          if (column_of(s, block.warp(), block.lane()) < cols) {
-            float a[8];
-            read_eight(from, block.lane(), a);
-            sum = dot_eight(a, x[s], sum);
-          }
-          block.ring(args).release(cursor, block.warp() / 4, block.lane());
-          cursor.next(block.ring(args).slots);
+      for (int p = 0; p < kTileParts; ++p) {
+        const int column = stretch * kNormStretch + p * 256 + lane * 8;
+        if (column >= cols) continue;
+        float a[8], own[8];
+        load_eight(dot.a + column, a);
+        if (embedded_)
+          tiled_eight<Type>(args_.table, args_.hidden, args_.tokens[dot.x_row], column, own);
+        else
+          load_eight(x + column, own);
+        if (norm_) {
+          float weight[8];
+          load_eight(norm_ + column, weight);
+          const float factor = factors_[dot.x_row];
+#pragma unroll
+          for (int d = 0; d < 8; ++d) own[d] = own[d] * factor * weight[d];
         }
-        sum = warp_sum(sum);
-        if (block.lane() == 0) block.shared().dots[parity][i][block.warp()] = sum;
+        sums[p] = dot_eight(a, own, sums[p]);
       }
-      meet(kAllReaders, kReaders);
-      if (block.warp() < some) {
-        const float z = half_warp_sum(block.shared().dots[parity][block.warp()][block.lane() % 16]);
-        const unsigned long long tagged =
-            static_cast<unsigned long long>(args.epoch) << 32 | __float_as_uint(z);
-        if (block.lane() == 0)
-          __stcg(args.adapters.z + args.adapters.dots[begin + block.warp()].z, tagged);
-      }
-      parity ^= 1;
     }
-  });
-}
-
-// --- B ---------------------------------------------------------------------------------------
-
-/// Which matrix and which of its rows tile `tile` of a product's share begins with.
-struct TilePlace {
-  int matrix;
-  int row;
-};
-
-__device__ inline TilePlace place_of(const StepArgs& args, int product, int tile) {
-  if (product == kStepGateUp) return {tile % 2, tile / 2 * kTileRows};
-  const int row = tile * kTileRows;
-  if (product != kStepQkv) return {0, row};
-  const int q = args.heads * kHeadDim;
-  const int k = args.kv_heads * kHeadDim;
-  return row < q       ? TilePlace{0, row}
-         : row < q + k ? TilePlace{1, row - q}
-                       : TilePlace{2, row - q - k};
-}
-
-/// Tiles of a product, pairs of gate and up counted as two.
-__device__ inline int product_tiles(const StepArgs& args, int product) {
-  switch (product) {
-    case kStepQkv: return (args.heads + 2 * args.kv_heads) * kHeadDim / kTileRows;
-    case kStepGateUp: return args.intermediate / kTileRows * 2;
-    case kStepHead: return args.vocab / kTileRows;
-    default: return args.hidden / kTileRows;
-  }
-}
-
-/// A block's tiles of a product.
-__device__ inline Share share_of(const StepArgs& args, int product, int worker) {
-  const int unit = product == kStepGateUp ? 2 : 1;
-  Share share(product_tiles(args, product) / unit, worker, args.workers);
-  share.begin *= unit;
-  share.count *= unit;
-  return share;
-}
-
-__device__ inline bool has_adapters(const StepArgs& args, int layer, int product) {
-  if (!args.adapters.dots_begin) return false;
-  const int* begin = args.adapters.dots_begin + layer * kStepProducts + product;
-  return begin[1] > begin[0];
-}
-
-/// scale * B z of one output.
-__device__ inline float delta_of(const StepDelta& delta, int row, const float* z, float4 first,
-                                 float4 second, bool fetched) {
-  const float* b = delta.b + static_cast<long long>(row) * delta.rank;
-  float sum = 0.0f;
-  if (fetched) {
-    const float numbers[8] = {first.x,  first.y,  first.z,  first.w,
-                              second.x, second.y, second.z, second.w};
+    float own_sum = 0.0f;
 #pragma unroll
-    for (int r = 0; r < 8; ++r) sum = fmaf(numbers[r], z[r], sum);
-  } else {
-    for (int r = 0; r < delta.rank; ++r) sum = fmaf(b[r], z[r], sum);
-  }
-  return sum * delta.scale;
-}
-
-/// One warp: what adapters add to this block's outputs, a chunk ahead of the readers. Rows of B are
-/// under way before z is there.
-template <int Rows>
-__device__ void add_deltas(const Block<Rows>& block, const StepArgs& args) {
-  constexpr int kEach = kChunkTiles<Rows> * kTileRows * Rows / 32;
-  constexpr bool kAhead = Rows == 1;  // more would not fit into registers
-  int parity = 0;
-  int products = 0;  // seen
-  volatile int* started = &block.shared().started;
-  for (int i = 0; i < args.layer_count * kStepProducts; ++i) {
-    const int product = i % kStepProducts;
-    const int2 share = block.shared().shares[product];
-    const int chunks = (share.y + kChunkTiles<Rows> - 1) / kChunkTiles<Rows>;
-    ++products;
-    if (!has_adapters(args, i / kStepProducts, product)) {
-      parity ^= chunks & 1;
-      continue;
+    for (int p = 0; p < kTileParts; ++p) {
+      const float total = warp_sum(sums[p]);
+      if (lane % kTileParts == p) own_sum = total;
     }
-    const StepDelta* deltas = args.adapters.deltas + i * kMatrices * kStepRows;
-    for (int chunk = 0; chunk < chunks; ++chunk) {
-      const int first = share.x + chunk * kChunkTiles<Rows>;
-      const int outputs =
-          min(kChunkTiles<Rows>, share.y - chunk * kChunkTiles<Rows>) * kTileRows * Rows;
-      float4 low[kAhead ? kEach : 1], high[kAhead ? kEach : 1];
-#pragma unroll
-      for (int j = 0; j < kEach; ++j) {
-        const int index = block.lane() + j * 32;
-        if (index >= outputs) continue;
-        const TilePlace place = place_of(args, product, first + index / (kTileRows * Rows));
-        const StepDelta& delta = deltas[place.matrix * kStepRows + index % Rows];
-        if (!kAhead || delta.rank != 8) continue;
-        const int row = place.row + index % (kTileRows * Rows) / Rows;
-        const float4* b = reinterpret_cast<const float4*>(delta.b + row * 8ll);
-        low[kAhead ? j : 0] = __ldg(b);
-        high[kAhead ? j : 0] = __ldg(b + 1);
+    return half_warp_sum(own_sum);
+  }
+
+  __device__ void multiply_dots(int i, int product) {
+    const StepLayer& layer = args_.layers[i / kStepProducts];
+    norm_ = product == kStepQkv      ? layer.input_norm
+            : product == kStepGateUp ? layer.post_norm
+                                     : nullptr;
+    embedded_ = i == 0;
+    factors_ = block_.shared().factors[product == kStepGateUp];
+    const Share share = dots_of(i);
+#pragma unroll 1
+    for (int k = share.begin; k < share.begin + share.count; ++k) {
+      const StepDot one = args_.adapters.dots[k];
+      const float z = dot(one, product);
+      if (block_.lane() == 0)
+        __stcg(args_.adapters.z + one.z,
+               static_cast<unsigned long long>(args_.epoch) << 32 | __float_as_uint(z));
+    }
+  }
+
+  /// All numbers of z that the product has, from all blocks.
+  __device__ void collect(int i) {
+    for (int m = 0; m < kMatrices; ++m)
+      for (int r = 0; r < args_.rows; ++r) {
+        const StepDelta& delta = delta_at(i, m, r);
+        for (int at = block_.lane(); at < delta.rank; at += 32) {
+          const volatile unsigned long long* z = args_.adapters.z + delta.z + at;
+          unsigned long long tagged = *z;
+          while (static_cast<unsigned>(tagged >> 32) != args_.epoch) tagged = *z;
+          block_.shared().z[(m * Rows + r) * kRank + at] =
+              __uint_as_float(static_cast<unsigned>(tagged));
+        }
       }
-      if (chunk == 0) {
-        while (*started < products) __nanosleep(40);
-        for (int m = 0; m < kMatrices; ++m)
-          for (int r = 0; r < Rows; ++r) {
-            const StepDelta& delta = deltas[m * kStepRows + r];
-            for (int at = block.lane(); at < delta.rank; at += 32) {
-              const volatile unsigned long long* z = args.adapters.z + delta.z + at;
-              unsigned long long tagged = *z;
-              while (static_cast<unsigned>(tagged >> 32) != args.epoch) tagged = *z;
-              block.shared().z[(m * Rows + r) * kStepMaxRank + at] =
-                  __uint_as_float(static_cast<unsigned>(tagged));
-            }
-          }
-        __syncwarp();
-      }
+    __syncwarp();
+  }
+
+  /// scale * B z of one output.
+  __device__ float delta_of(const StepDelta& delta, int row, const float* z) const {
+    const float* b = delta.b + static_cast<long long>(row) * delta.rank;
+    float sum = 0.0f;
+    if (delta.rank == 8) {
+      float numbers[8];
+      load_eight(b, numbers);
 #pragma unroll
-      for (int j = 0; j < kEach; ++j) {
-        const int index = block.lane() + j * 32;
-        if (index >= outputs) continue;
-        const TilePlace place = place_of(args, product, first + index / (kTileRows * Rows));
-        const StepDelta& delta = deltas[place.matrix * kStepRows + index % Rows];
-        const int row = place.row + index % (kTileRows * Rows) / Rows;
-        const float* z = block.shared().z + (place.matrix * Rows + index % Rows) * kStepMaxRank;
-        block.shared().deltas[parity][index] =
+      for (int r = 0; r < 8; ++r) sum = fmaf(numbers[r], z[r], sum);
+    } else {
+      for (int r = 0; r < delta.rank; ++r) sum = fmaf(__ldg(b + r), z[r], sum);
+    }
+    return sum * delta.scale;
+  }
+
+  __device__ void put_deltas(int i, int product, int first, int tiles) {
+    const int row = block_.lane() % kTileRows;
+    const int half = block_.lane() / kTileRows;
+    wait_phase(shared_address(&block_.shared().deltas_free[turn_.buffer]), turn_.phase ^ 1);
+    for (int tile = 0; tile < tiles; ++tile) {
+      const TilePlace place = place_of(args_, product, first + tile);
+#pragma unroll 2
+      for (int r = half; r < args_.rows; r += 2) {
+        const StepDelta& delta = delta_at(i, place.matrix, r);
+        block_.shared().deltas[turn_.buffer][tile][row][r] =
             delta.rank == 0 ? -0.0f  // adds nothing, whatever the sum
-                            : delta_of(delta, row, z, low[kAhead ? j : 0], high[kAhead ? j : 0],
-                                       kAhead && delta.rank == 8);
+                            : delta_of(delta, place.row + row,
+                                       block_.shared().z + (place.matrix * Rows + r) * kRank);
       }
-      meet(kWithAdapters, kReaders + 32);
-      parity ^= 1;
     }
+    __syncwarp();
+    if (block_.lane() == 0) arrive_at(&block_.shared().deltas_full[turn_.buffer]);
+    turn_.next();
   }
-}
+
+  const StepArgs& args_;
+  Block<Rows> block_;
+  Turn<kDeltaBuffers> turn_;
+  bool embedded_ = false;  // x is that of the step's first product
+  const float* norm_ = nullptr;
+  const float* factors_ = nullptr;
+};
 
 }  // namespace bobby::cuda

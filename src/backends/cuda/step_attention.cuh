@@ -4,7 +4,7 @@
 // at a time. Everything that does not depend on this step is fetched before the wait for q, k and
 // v.
 
-#include "backends/cuda/step_adapters.cuh"
+#include "backends/cuda/step_block.cuh"
 
 namespace bobby::cuda {
 
@@ -95,28 +95,31 @@ __device__ void finish_unit(const Block<Rows>& block, const StepArgs& args, cons
   float2 total;
   const float output =
       merge_warps(shared, args.positions[unit.row] + 1 - unit.chunk * kHeadChunk, tid, total);
-  float* out = args.attention + head * kHeadDim + tid;
-  unsigned* counter = args.counters + StepCounters::kAttention * StepCounters::kStride;
+  float* out = args.exchange.attention + head * kHeadDim + tid;
   if (chunks == 1) {
-    *out = output / total.y;
+    publish(out, output / total.y);
   } else {
     const long long part = static_cast<long long>(head) * args.chunks;
     args.parts[(part + unit.chunk) * kHeadDim + tid] = output;
     if (tid == 0) args.totals[part + unit.chunk] = total;
-    meet(kWriters, kHeadDim);
+    meet(kMergers, kHeadDim);
     if (tid == 0) {
       __threadfence();
       const unsigned before = atomicAdd(args.chunk_counters + head, 1);
       __threadfence();
       block.shared().last = before + 1 == static_cast<unsigned>(chunks);
     }
-    meet(kWriters, kHeadDim);
+    meet(kMergers, kHeadDim);
     if (!block.shared().last) return;
-    *out = merge_chunks(args.parts + part * kHeadDim, args.totals + part, chunks, tid);
+    publish(out, merge_chunks(args.parts + part * kHeadDim, args.totals + part, chunks, tid));
     if (tid == 0) args.chunk_counters[head] = 0;
   }
-  meet(kWriters, kHeadDim);
-  if (tid == 0) arrive(counter, 1);
+}
+
+/// Eight numbers that another block is making.
+__device__ inline void await_eight(const float* from, float (&to)[8]) {
+  do look_at_eight(from, to);
+  while (!__all_sync(0xffffffffu, all_set(to)));
 }
 
 template <int Rows, KvFormat Format>
@@ -130,50 +133,58 @@ __device__ void attend_unit(const Block<Rows>& block, const StepArgs& args, Curs
   const int warp = block.warp();
   const int lane = block.lane();
   const int length = args.positions[unit.row] + 1;
-  const int first = unit.chunk * kHeadChunk + warp * kWarpPositions;
   const int lane_column = lane % 16 * 8;
-  const bool any = first < length;
-  const bool is_new = any && first + kWarpPositions >= length;
-  float q[8], k[8], v[8], norm[8];
-  const bool normed = weights.q_norm != nullptr;
-  if (normed && any) load_eight(weights.q_norm + lane_column, norm);
-  const unsigned done =
-      args.step * static_cast<unsigned>(args.layer_count) + static_cast<unsigned>(layer);
-  block.wait(args.counters + (StepCounters::kQkv + kv_head) * StepCounters::kStride,
-             static_cast<unsigned>((group + 2) * (kHeadDim / kTileRows)) * (done + 1));
-  const float2* angles = block.shared().angles[unit.row];
-  if (any) {
-    load_eight(args.q + (unit.row * args.heads + unit.head) * kHeadDim + lane_column, q);
-    if (is_new) {
-      const int from = (unit.row * args.kv_heads + kv_head) * kHeadDim + lane_column;
-      load_eight(args.k + from, k);
-      load_eight(args.v + from, v);
-    }
-    rotate_head(q, normed ? norm : nullptr, args.eps, angles, lane);
-    if (is_new) {
-      if (normed) load_eight(weights.k_norm + lane_column, norm);
-      rotate_head(k, normed ? norm : nullptr, args.eps, angles, lane);
-    }
+  // A warp stands for two of the sixteen that share a chunk.
+  int first[kSets];
+  bool any[kSets], is_new[kSets];
+#pragma unroll
+  for (int set = 0; set < kSets; ++set) {
+    first[set] = unit.chunk * kHeadChunk + (set * kReaderWarps + warp) * kWarpPositions;
+    any[set] = first[set] < length;
+    is_new[set] = any[set] && first[set] + kWarpPositions >= length;
   }
-  auto& shared = *reinterpret_cast<HeadShared*>(block.shared().parts);
-  const int quarter = warp / 4;
+  float q[8], k[8], v[8], norm[8], k_norm[8];
+  const bool normed = weights.q_norm != nullptr;
+  if (normed) {
+    load_eight(weights.q_norm + lane_column, norm);
+    load_eight(weights.k_norm + lane_column, k_norm);
+  }
+  const float2* angles = block.shared().angles[unit.row];
+  const bool has_new = is_new[0] || is_new[1];
+  if (any[0])
+    await_eight(args.exchange.q + (unit.row * args.heads + unit.head) * kHeadDim + lane_column, q);
+  if (has_new) {
+    const int from = (unit.row * args.kv_heads + kv_head) * kHeadDim + lane_column;
+    await_eight(args.exchange.k + from, k);
+    await_eight(args.exchange.v + from, v);
+  }
+  if (any[0]) rotate_head(q, normed ? norm : nullptr, args.eps, angles, lane);
+  if (has_new) rotate_head(k, normed ? k_norm : nullptr, args.eps, angles, lane);
+  HeadShared& shared = block.shared().head;
   const int slot = warp % 2 * kWarpPositions + lane / 16;
-  float scores[kLanePositions];
-  float most = 0.0f;
+  float scores[kSets][kLanePositions];
+  float most[kSets];
 #pragma unroll 1
   for (int i = 0; i < 4; ++i) {
-    unsigned char* part = block.ring(args).read(cursor, quarter);
-    const auto cells = [&](int j) { return ring_cells<Format>(part, kv, slot + 2 * j, lane); };
-    if (any && i % 2 == warp % 4 / 2) {
-      if (i < 2) {
-        if (is_new) put_new<Format>(args, kv, unit, 0, k, part, lane);
-        most = score_positions<Format>(cells, q, args.scale, first, length, lane, scores);
-      } else {
-        if (is_new) put_new<Format>(args, kv, unit, 1, v, part, lane);
-        weigh_positions<Format>(cells, scores, most, first, length, warp, lane, shared);
+    const bool own = i % 2 == warp % 4 / 2;
+#pragma unroll
+    for (int set = 0; set < kSets; ++set) {
+      const int quarter = set * (kReaderWarps / 4) + warp / 4;
+      unsigned char* part = block.ring(args).read(cursor, quarter);
+      const auto cells = [&](int j) { return ring_cells<Format>(part, kv, slot + 2 * j, lane); };
+      if (own && any[set]) {
+        if (i < 2) {
+          if (is_new[set]) put_new<Format>(args, kv, unit, 0, k, part, lane);
+          most[set] =
+              score_positions<Format>(cells, q, args.scale, first[set], length, lane, scores[set]);
+        } else {
+          if (is_new[set]) put_new<Format>(args, kv, unit, 1, v, part, lane);
+          weigh_positions<Format>(cells, scores[set], most[set], first[set], length,
+                                  set * kReaderWarps + warp, lane, shared);
+        }
       }
+      block.ring(args).release(cursor, quarter, lane);
     }
-    block.ring(args).release(cursor, quarter, lane);
     cursor.next(block.ring(args).slots);
   }
   meet(kAllReaders, kReaders);

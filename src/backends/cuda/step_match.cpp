@@ -103,16 +103,11 @@ class Matcher {
       args.kv = of_layer;
       args.heads = static_cast<int>(qkv.out[0].cols / 128);
       args.kv_heads = of_layer.heads;
-      args.q = qkv.out[0].data;
-      args.k = qkv.out[1].data;
-      args.v = qkv.out[2].data;
-      args.attention = attend.out[0].data;
       args.scale = static_cast<float>(attend.number);
       args.inv_freq = vector_of(rope.weight[2]);
     }
     need(args.heads % args.kv_heads == 0 && args.heads * 128 <= kMostIntermediate &&
-         args.q == qkv.out[0].data && args.k == qkv.out[1].data && args.v == qkv.out[2].data &&
-         args.attention == attend.out[0].data && args.kv.heads == of_layer.heads &&
+         args.kv.heads == of_layer.heads &&
          args.scale == static_cast<float>(attend.number));
     layer.kv = of_layer.data;
     layer.q_norm = vector_of(rope.weight[0]);
@@ -143,10 +138,9 @@ class Matcher {
     if (!fits_) return;
     if (index == 0) {
       args.intermediate = static_cast<int>(gate_up.out[0].cols);
-      args.activation = swiglu.out[0].data;
     }
-    need(args.activation == swiglu.out[0].data && args.intermediate <= kMostIntermediate &&
-         args.intermediate % kTileGroup == 0);
+    need(args.intermediate == static_cast<int>(gate_up.out[0].cols) &&
+         args.intermediate <= kMostIntermediate && args.intermediate % kTileGroup == 0);
     for (int i = 0; i < 2; ++i)
       layer.products[kStepGateUp].tiles[i] = tiles(gate_up, i, args.intermediate, args.hidden);
     layer.products[kStepDown].tiles[0] = tiles(down, 0, args.hidden, args.intermediate);

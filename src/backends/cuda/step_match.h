@@ -18,7 +18,7 @@ struct StepForm {
 
 /// embed; then for each layer rms_norm, linear q|k|v, rope_and_store, attention, linear o, add,
 /// rms_norm, linear gate|up, swiglu, linear down, add; then select_rows, rms_norm, linear head. Up
-/// to four rows, heads of 128, weights in tile order, no biases.
+/// to kStepRows rows, heads of 128, weights in tile order, no biases.
 std::optional<StepForm> match_step(std::span<const StepOp> ops);
 
 }  // namespace bobby::cuda

@@ -11,11 +11,22 @@
 
 namespace bobby::cuda {
 
-inline constexpr int kStepRows = 4;        ///< most rows of a step
+inline constexpr int kStepRows = 12;       ///< most rows of a step
+inline constexpr int kFewStepRows = 4;     ///< up to here, all of a row of x lies in shared memory
 inline constexpr int kStepProducts = 4;    ///< of a layer: q|k|v, o, gate|up, down; then the head
 inline constexpr int kStepSlots = 6;       ///< most slots of the ring
-inline constexpr int kStepMaxRank = 64;    ///< of an adapter
 inline constexpr int kQuarterGroups = 16;  ///< groups of a copy: a quarter of 4096 columns
+inline constexpr int kStretchGroups = 64;  ///< 4096 columns
+
+/// The rows that the kernel for so many has room for.
+constexpr int step_capacity(int rows) {
+  return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : kStepRows;
+}
+
+/// The largest rank of an adapter in a step of so many rows.
+constexpr int step_max_rank(int rows) {
+  return rows <= kFewStepRows ? 64 : 16;
+}
 
 enum StepProduct : int { kStepQkv, kStepO, kStepGateUp, kStepDown, kStepHead };
 
@@ -57,15 +68,16 @@ struct StepAdapters {
   unsigned long long* z = nullptr;  ///< each a float with the step's number above it
 };
 
-/// Counters that grow from step to step, each in a line of its own.
-struct StepCounters {
-  static constexpr int kStride = 32;
-  enum : int {
-    kX,
-    kAttention,
-    kActivation,
-    kQkv
-  };  ///< kQkv + a head of the cache: as many as these
+/// What blocks make for each other, fp32. A number is kUnset until it has been written, and is so
+/// again before the next layer writes it: who waits for a number looks at the number itself.
+struct StepExchange {
+  float* x = nullptr;    ///< [rows, hidden]: the residual stream behind a layer
+  float* mid = nullptr;  ///< [rows, hidden]: behind its attention
+  float* q = nullptr;    ///< [rows, heads * 128]
+  float* k = nullptr;
+  float* v = nullptr;
+  float* attention = nullptr;   ///< [rows, heads * 128]
+  float* activation = nullptr;  ///< [rows, intermediate]
 };
 
 struct StepArgs {
@@ -84,18 +96,13 @@ struct StepArgs {
   float eps = 0.0f;
   float scale = 0.0f;  ///< of scores
   KvLayer kv;          ///< `data` is the layer's
-  float* x = nullptr;  ///< [rows, hidden]
-  float* q = nullptr;
-  float* k = nullptr;
-  float* v = nullptr;
-  float* attention = nullptr;   ///< [rows, heads * 128]
-  float* activation = nullptr;  ///< [rows, intermediate]
-  float* logits = nullptr;      ///< [rows, vocab]
-  unsigned* counters = nullptr;
+  float* x = nullptr;       ///< [rows, hidden]: behind the last layer
+  float* logits = nullptr;  ///< [rows, vocab]
+  StepExchange exchange;
   unsigned* chunk_counters = nullptr;  ///< [rows, heads], zero between steps
   // The division of labour.
-  int workers = 0;  ///< blocks that multiply; those after them are for adapters
-  int spares = 0;
+  int workers = 0;      ///< blocks
+  int x_groups = 0;     ///< of a row of x in shared memory: all, or a stretch's
   int slots = 0;        ///< of the ring
   int x_scales_at = 0;  ///< in shared memory, and so on
   int own_x_at = 0;
@@ -104,7 +111,6 @@ struct StepArgs {
   int own_columns = 0;  ///< most columns of x that a block makes
   // What changes with a step.
   int rows = 0;
-  unsigned step = 0;   ///< how many steps the counters have seen
   unsigned epoch = 0;  ///< of z: not that of any step before
   int tokens[kStepRows] = {};
   int positions[kStepRows] = {};

@@ -1,7 +1,7 @@
 #pragma once
 
-// The ring of shared memory that one thread keeps filling with what its block will read, and the
-// counters by which blocks wait for each other.
+// The ring of shared memory that one thread keeps filling with what its block will read, and how
+// blocks wait for each other's numbers.
 
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/step_program.h"
@@ -16,20 +16,40 @@ __device__ inline unsigned shared_address(const void* pointer) {
   return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
 }
 
-// --- counters --------------------------------------------------------------------------------
+// --- numbers that blocks make for each other ---------------------------------------------------
 
-/// What this thread (and those it has met at a barrier) wrote can be seen by who waits.
-__device__ inline void arrive(unsigned* counter, unsigned count) {
-  asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(counter), "r"(count) : "memory");
+inline constexpr unsigned kUnset = 0xffffffffu;  // a NaN that no operation gives
+
+__device__ inline bool is_set(float value) {
+  return __float_as_uint(value) != kUnset;
 }
-
-/// The numbers that were announced are read past the first cache (__ldcg): so no acquire, which
-/// would empty that cache of everything else.
-__device__ inline void wait_for(const unsigned* counter, unsigned target) {
-  unsigned seen;
-  do {
-    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(counter) : "memory");
-  } while (static_cast<int>(seen - target) < 0);
+__device__ inline void publish(float* to, float value) {
+  if (!is_set(value)) value = __int_as_float(0x7fffffff);
+  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(to), "f"(value) : "memory");
+}
+__device__ inline void unset(float* to) {
+  asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(kUnset) : "memory");
+}
+__device__ inline float look(const float* from) {
+  float value;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");
+  return value;
+}
+__device__ inline void look_at_eight(const float* from, float (&to)[8]) {
+  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(to[0]), "=f"(to[1]), "=f"(to[2]), "=f"(to[3])
+               : "l"(from)
+               : "memory");
+  asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(to[4]), "=f"(to[5]), "=f"(to[6]), "=f"(to[7])
+               : "l"(from + 4)
+               : "memory");
+}
+__device__ inline bool all_set(const float (&values)[8]) {
+  bool set = true;
+#pragma unroll
+  for (const float value : values) set = set && is_set(value);
+  return set;
 }
 
 /// A barrier of `threads` threads of the block.
@@ -38,6 +58,17 @@ __device__ inline void meet(int barrier, int threads) {
 }
 
 // --- the ring --------------------------------------------------------------------------------
+
+__device__ inline void init_barrier(unsigned long long* barrier, int arrivals) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+               "r"(arrivals)
+               : "memory");
+}
+
+__device__ inline void arrive_at(unsigned long long* barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier))
+               : "memory");
+}
 
 __device__ inline void wait_phase(unsigned barrier, unsigned phase) {
   asm volatile(
@@ -73,10 +104,9 @@ struct Ring {
 
   __device__ void init() const {
     for (int i = 0; i < slots * 4; ++i) {
-      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(shared_address(full + i)));
-      asm volatile("mbarrier.init.shared::cta.b64 [%0], 4;" ::"r"(shared_address(empty + i)));
+      init_barrier(full + i, 1);
+      init_barrier(empty + i, 4);
     }
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   /// A warp's quarter of the slot at the cursor, once it is there.
   __device__ unsigned char* read(const Cursor& at, int quarter) const {
@@ -86,10 +116,7 @@ struct Ring {
   /// A warp has read it.
   __device__ void release(const Cursor& at, int quarter, int lane) const {
     __syncwarp();
-    if (lane == 0)
-      asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(
-                       shared_address(empty + at.slot * 4 + quarter))
-                   : "memory");
+    if (lane == 0) arrive_at(empty + at.slot * 4 + quarter);
   }
 };
 

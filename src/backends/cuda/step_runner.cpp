@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "backends/cuda/step_match.h"
 #include "backends/cuda/weight.h"
@@ -10,7 +11,6 @@
 namespace bobby::cuda {
 namespace {
 
-constexpr int kSpares = 4;         // blocks for the adapters' A
 constexpr int kMostWorkers = 128;  // which divide the matrices of most models evenly
 constexpr int kInFlight = 6;       // copies of 9 KB: what bandwidth times latency asks of a block
 constexpr std::size_t kPrograms = 8;
@@ -39,18 +39,19 @@ bool decodes(const StepRecorder& step) {
   return true;
 }
 
-/// Whether the kernel knows what to do with these adapters: one a row, plain, behind no head.
-bool fit(std::span<const StepLora> loras, std::size_t ops) {
+/// Whether the kernel knows what to do with these adapters: one a row, plain, behind no head. They
+/// come in the order of the operations.
+bool fit(std::span<const StepLora> loras, std::size_t ops, int step_rows) {
   for (std::size_t i = 0; i < loras.size(); ++i) {
     const LoraView& view = loras[i].rows.lora->view();
-    if (view.output_multiplier || view.rank > kStepMaxRank || view.in_features % 8 != 0 ||
-        loras[i].op + 1 == static_cast<std::int64_t>(ops))
+    if (view.output_multiplier || view.rank > step_max_rank(step_rows) ||
+        view.in_features % 8 != 0 || loras[i].op + 1 == static_cast<std::int64_t>(ops))
       return false;
-    for (std::size_t j = 0; j < i; ++j) {
+    for (std::size_t j = i; j-- > 0 && loras[j].op == loras[i].op;) {
       const LoraRows& a = loras[i].rows;
       const LoraRows& b = loras[j].rows;
-      if (loras[i].op == loras[j].op && loras[i].projection == loras[j].projection &&
-          a.row_begin < b.row_begin + b.row_count && b.row_begin < a.row_begin + a.row_count)
+      if (loras[i].projection == loras[j].projection && a.row_begin < b.row_begin + b.row_count &&
+          b.row_begin < a.row_begin + a.row_count)
         return false;
     }
   }
@@ -65,7 +66,7 @@ StepRunner::StepRunner(cudaStream_t stream) : stream_(stream) {
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device);
   cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  if (major >= 9 && multiprocessors_ > 2 * kSpares)
+  if (major >= 9)
     shared_limit_ = static_cast<std::size_t>(shared);
 }
 
@@ -95,8 +96,11 @@ Result<StepRunner::Program*> StepRunner::add(std::span<const StepOp> ops) {
 
 Result<void> StepRunner::lay_out(Program& program, const std::vector<StepLayer>& layers) {
   StepArgs& args = program.args;
-  args.spares = kSpares;
-  args.workers = std::min(kMostWorkers, multiprocessors_ - kSpares);
+  // Every block has a share of each product: then what a block has seen tells what others have read.
+  const int shares = std::min({args.hidden, args.intermediate,
+                               (args.heads + 2 * args.kv_heads) * 128, args.vocab}) /
+                     kTileRows;
+  args.workers = std::min({kMostWorkers, multiprocessors_, shares});
   const int tiles = args.hidden / kTileRows;
   args.own_columns = (tiles + args.workers - 1) / args.workers * kTileRows;
   program.shared_bytes = place_step(args, shared_limit_);
@@ -114,29 +118,50 @@ Result<void> StepRunner::lay_out(Program& program, const std::vector<StepLayer>&
                                     cudaMemcpyHostToDevice, stream_),
                     "a step's layers"));
   args.layers = static_cast<const StepLayer*>(program.layers->data());
-  const std::size_t counters =
-      static_cast<std::size_t>(StepCounters::kQkv + args.kv_heads) * StepCounters::kStride;
-  const std::size_t chunk_counters = static_cast<std::size_t>(args.rows * args.heads);
-  BOBBY_TRY(program.counters,
-            DeviceMemory::zeroed((counters + chunk_counters) * sizeof(unsigned), stream_));
-  args.counters = static_cast<unsigned*>(program.counters->data());
-  args.chunk_counters = args.counters + counters;
+  return make_exchange(program);
+}
+
+Result<void> StepRunner::make_exchange(Program& program) {
+  StepArgs& args = program.args;
+  const auto rows = static_cast<std::size_t>(args.rows);
+  const auto heads = static_cast<std::size_t>(args.heads);
+  const auto hidden = static_cast<std::size_t>(args.hidden);
+  const std::size_t q = heads * 128, k = static_cast<std::size_t>(args.kv_heads) * 128;
+  const std::size_t floats =
+      rows * (2 * hidden + 2 * q + 2 * k + static_cast<std::size_t>(args.intermediate));
+  const std::size_t counters = rows * heads * sizeof(unsigned);
+  BOBBY_TRY(program.exchange,
+            DeviceMemory::zeroed(floats * sizeof(float) + counters, stream_));
+  auto* at = static_cast<float*>(program.exchange->data());
+  BOBBY_CHECK(check(cudaMemsetAsync(at, 0xff, floats * sizeof(float), stream_), "a step's memory"));
+  const auto next = [&](std::size_t width) { return std::exchange(at, at + rows * width); };
+  StepExchange& exchange = args.exchange;
+  exchange.x = next(hidden);
+  exchange.mid = next(hidden);
+  exchange.q = next(q);
+  exchange.k = next(k);
+  exchange.v = next(k);
+  exchange.attention = next(q);
+  exchange.activation = next(static_cast<std::size_t>(args.intermediate));
+  args.chunk_counters = reinterpret_cast<unsigned*>(at);
   return {};
 }
 
-Result<const StepAdapters*> StepRunner::find_adapters(Program& program,
-                                                      std::span<const StepLora> loras) {
+Result<const StepRunner::Adapters*> StepRunner::find_adapters(Program& program,
+                                                              std::span<const StepLora> loras) {
   for (const Adapters& adapters : program.adapters)
-    if (std::ranges::equal(adapters.loras, loras)) return &adapters.tables;
+    if (std::ranges::equal(adapters.loras, loras)) return &adapters;
   if (program.adapters.size() < kAdapters) program.adapters.emplace_back();
   Adapters& adapters = program.adapters[program.next_adapters];
   program.next_adapters = (program.next_adapters + 1) % kAdapters;
   adapters.loras.assign(loras.begin(), loras.end());
+  adapters.fit = fit(loras, program.ops.size(), program.args.rows);
+  if (!adapters.fit) return &adapters;
   if (auto built = build(program, adapters); !built) {
     adapters.loras.clear();  // or the next step would find them
     return fail(std::move(built).error());
   }
-  return &adapters.tables;
+  return &adapters;
 }
 
 Result<void> StepRunner::build(const Program& program, Adapters& adapters) {
@@ -232,9 +257,7 @@ Result<void> StepRunner::make_parts(StepArgs& args) {
 }
 
 Result<bool> StepRunner::run(const StepRecorder& step) {
-  if (shared_limit_ == 0 || !step.complete() || !decodes(step) ||
-      !fit(step.loras(), step.ops().size()))
-    return false;
+  if (shared_limit_ == 0 || !step.complete() || !decodes(step)) return false;
   Program* program = find(step.ops());
   if (!program) {
     BOBBY_TRY(program, add(step.ops()));
@@ -244,10 +267,10 @@ Result<bool> StepRunner::run(const StepRecorder& step) {
   BOBBY_CHECK(place(step, args));
   args.blocks = static_cast<const int*>(device_->data());
   if (!step.loras().empty()) {
-    BOBBY_TRY(const StepAdapters* adapters, find_adapters(*program, step.loras()));
-    args.adapters = *adapters;
+    BOBBY_TRY(const Adapters* adapters, find_adapters(*program, step.loras()));
+    if (!adapters->fit) return false;
+    args.adapters = adapters->tables;
   }
-  ++program->args.step;
   ++program->args.epoch;
   args.epoch = program->args.epoch;
   BOBBY_CHECK(check(run_step(args, program->element, program->shared_bytes, stream_), "a step"));

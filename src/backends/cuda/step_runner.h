@@ -25,6 +25,7 @@ class StepRunner {
   /// A step's adapters as the kernel wants them.
   struct Adapters {
     std::vector<StepLora> loras;
+    bool fit = false;  ///< whether the kernel knows what to do with them
     std::unique_ptr<DeviceMemory> memory;
     StepAdapters tables;
   };
@@ -34,7 +35,7 @@ class StepRunner {
     StepArgs args;
     Element element = Element::kF32;
     std::size_t shared_bytes = 0;
-    std::unique_ptr<DeviceMemory> layers, counters;
+    std::unique_ptr<DeviceMemory> layers, exchange;
     std::vector<Adapters> adapters;  // the last few
     std::size_t next_adapters = 0;
   };
@@ -42,7 +43,8 @@ class StepRunner {
   Program* find(std::span<const StepOp> ops);
   Result<Program*> add(std::span<const StepOp> ops);
   Result<void> lay_out(Program& program, const std::vector<StepLayer>& layers);
-  Result<const StepAdapters*> find_adapters(Program& program, std::span<const StepLora> loras);
+  Result<void> make_exchange(Program& program);
+  Result<const Adapters*> find_adapters(Program& program, std::span<const StepLora> loras);
   Result<void> build(const Program& program, Adapters& adapters);
   Result<void> place(const StepRecorder& step, StepArgs& args);
   Result<void> make_parts(StepArgs& args);

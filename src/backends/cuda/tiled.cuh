@@ -15,9 +15,20 @@ struct Q15 {
   float inverse;  ///< 0: not finite
 };
 
+/// Both quotients are the nearest fp32, as a division gives them, without its slow path: a quotient
+/// corrected by its remainder, found so for every significand of `largest`.
 __device__ inline Q15 q15_of(float largest, bool finite) {
+  constexpr float kLevels = kLevel;
+  constexpr float kStep = 1.0f / kLevels;
   largest = fmaxf(largest, 0x1p-100f);
-  return {finite ? largest / kLevel : __int_as_float(0x7fc00000), finite ? kLevel / largest : 0.0f};
+  float scale = largest * kStep;
+  scale = fmaf(fmaf(-scale, kLevels, largest), kStep, scale);
+  float reciprocal;
+  asm("rcp.approx.f32 %0, %1;" : "=f"(reciprocal) : "f"(largest));
+  reciprocal = fmaf(reciprocal, fmaf(-largest, reciprocal, 1.0f), reciprocal);
+  float inverse = kLevels * reciprocal;
+  inverse = fmaf(fmaf(-inverse, largest, kLevels), reciprocal, inverse);
+  return {finite ? scale : __int_as_float(0x7fc00000), finite ? inverse : 0.0f};
 }
 
 __device__ inline int q15(float value, float inverse) {
@@ -63,6 +74,25 @@ __device__ inline float2 scale_and_bias(unsigned pair) {
 __device__ inline float add_group(float sum, float product, float2 weight, float2 x) {
   sum = fmaf(weight.x * x.x, product, sum);
   return fmaf(weight.y, x.y, sum);
+}
+
+/// Eight numbers of a weight in tile order, from a column that is a multiple of eight.
+template <Element Type>
+__device__ inline void tiled_eight(const unsigned char* tiles, int cols, long long row, int column,
+                                   float (&to)[8]) {
+  const int groups = cols / kTileGroup;
+  const unsigned char* record =
+      tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
+  const int quad = static_cast<int>(row % 8);
+  const int below = static_cast<int>(row % kTileRows) / 8;
+  const int in_group = column % kTileGroup;
+  const unsigned word = reinterpret_cast<const unsigned*>(
+      record)[(quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below];
+  const float2 pair = scale_and_bias<Type>(
+      reinterpret_cast<const unsigned*>(record + kTileLevelBytes)[quad * 2 + below]);
+#pragma unroll
+  for (int d = 0; d < 8; ++d)
+    to[d] = pair.x * static_cast<float>(word >> (d * 4) & 15u) + pair.y;
 }
 
 /// One number of a weight in tile order.
