@@ -63,26 +63,32 @@ __device__ Cells<Format> ring_cells(const unsigned char* part, const KvLayer& kv
   return cells;
 }
 
-/// The new position of a row, in the ring as if it had been in the cache, and in the cache, if this
-/// is the first head of its group.
-template <KvFormat Format>
-__device__ void put_new(const StepArgs& args, const KvLayer& kv, const HeadUnit& unit, int values,
-                        const float (&x)[8], unsigned char* part, int lane) {
-  int saturated = 0;
-  const Cells<Format> cells = to_cells<Format>(x, saturated);
-  const int group = args.heads / args.kv_heads;
-  const int position = args.positions[unit.row];
-  if (lane < 16) {
-    store_cells(kv, part, position % kStepBlock, cells, lane);
-    // The ring's next copy to this place must come after it.
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+/// Eight numbers that another block is making.
+__device__ inline void await_eight(const float* from, float (&to)[8]) {
+  do look_at_eight(from, to);
+  while (!__all_sync(0xffffffffu, all_set(to)));
+}
+
+/// merge_warps() of head_attention.cuh, each weight found once: lane w has that of warp w.
+__device__ inline float merge_parts(const HeadShared& shared, int positions, int d, int lane,
+                                    float2& total) {
+  const int warps = min(kHeadWarps, (positions + kWarpPositions - 1) / kWarpPositions);
+  const float2 own =
+      lane < warps ? shared.totals[lane] : make_float2(-INFINITY, 0.0f);
+  const float most = warp_max(own.x);
+  const float own_weight = expf(own.x - most);
+  float output = 0.0f;
+  float sum = 0.0f;
+#pragma unroll
+  for (int w = 0; w < kHeadWarps; ++w) {
+    const float weight = __shfl_sync(0xffffffffu, own_weight, w);
+    const float part = __shfl_sync(0xffffffffu, own.y, w);
+    if (w >= warps) continue;
+    output = fmaf(weight, shared.outputs[w][d], output);
+    sum = fmaf(weight, part, sum);
   }
-  __syncwarp();
-  if (unit.head % group != 0 || lane >= 16) return;
-  const int number = args.blocks[args.blocks_begin[unit.row] + position / kStepBlock];
-  store_cells(kv, part_of(kv, number, values, unit.head / group), position % kStepBlock, cells,
-              lane);
-  if (saturated > 0) atomicAdd(kv.saturated, static_cast<unsigned long long>(saturated));
+  total = make_float2(most, sum);
+  return output;
 }
 
 /// A chunk's result: the row's own, or a part that the last block to come merges.
@@ -93,34 +99,151 @@ __device__ void finish_unit(const Block<Rows>& block, const StepArgs& args, cons
   const int chunks = chunks_of(args, unit.row);
   const int head = unit.row * args.heads + unit.head;
   float2 total;
-  const float output =
-      merge_warps(shared, args.positions[unit.row] + 1 - unit.chunk * kHeadChunk, tid, total);
+  const float output = merge_parts(shared, args.positions[unit.row] + 1 - unit.chunk * kHeadChunk,
+                                   tid, block.lane(), total);
   float* out = args.exchange.attention + head * kHeadDim + tid;
-  if (chunks == 1) {
-    publish(out, output / total.y);
-  } else {
-    const long long part = static_cast<long long>(head) * args.chunks;
-    args.parts[(part + unit.chunk) * kHeadDim + tid] = output;
-    if (tid == 0) args.totals[part + unit.chunk] = total;
-    meet(kMergers, kHeadDim);
-    if (tid == 0) {
-      __threadfence();
-      const unsigned before = atomicAdd(args.chunk_counters + head, 1);
-      __threadfence();
-      block.shared().last = before + 1 == static_cast<unsigned>(chunks);
-    }
-    meet(kMergers, kHeadDim);
-    if (!block.shared().last) return;
-    publish(out, merge_chunks(args.parts + part * kHeadDim, args.totals + part, chunks, tid));
-    if (tid == 0) args.chunk_counters[head] = 0;
+  if (chunks == 1) return publish(out, output / total.y);
+  const long long part = static_cast<long long>(head) * args.chunks;
+  args.parts[(part + unit.chunk) * kHeadDim + tid] = output;
+  if (tid == 0) args.totals[part + unit.chunk] = total;
+  meet(kMergers, kHeadDim);
+  if (tid == 0) {
+    __threadfence();
+    const unsigned before = atomicAdd(args.chunk_counters + head, 1);
+    __threadfence();
+    block.shared().last = before + 1 == static_cast<unsigned>(chunks);
   }
+  meet(kMergers, kHeadDim);
+  if (!block.shared().last) return;
+  publish(out, merge_chunks(args.parts + part * kHeadDim, args.totals + part, chunks, tid));
+  if (tid == 0) args.chunk_counters[head] = 0;
 }
 
-/// Eight numbers that another block is making.
-__device__ inline void await_eight(const float* from, float (&to)[8]) {
-  do look_at_eight(from, to);
-  while (!__all_sync(0xffffffffu, all_set(to)));
-}
+/// One warp in a unit: it stands for two of the sixteen that share a chunk, `first` their first
+/// positions.
+template <int Rows, KvFormat Format>
+class UnitWarp {
+ public:
+  __device__ UnitWarp(const StepArgs& args, const KvLayer& kv, const HeadUnit& unit)
+      : args_(args), kv_(kv), unit_(unit), length_(args.positions[unit.row] + 1) {
+#pragma unroll
+    for (int set = 0; set < kSets; ++set) {
+      first_[set] =
+          unit.chunk * kHeadChunk + (set * kReaderWarps + block_.warp()) * kWarpPositions;
+      any_[set] = first_[set] < length_;
+      has_new_ = has_new_ || (any_[set] && first_[set] + kWarpPositions >= length_);
+    }
+  }
+
+  __device__ void run(Cursor& cursor, const LayerShared& weights) {
+    const int lane = block_.lane();
+    const int warp = block_.warp();
+    const Ring ring = block_.ring(args_);
+    float q[8];
+    if (any_[0]) prepare(weights, q);
+    // The warp's keys come in one of the first two slots, its values in one of the others.
+    Cursor at[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      at[i] = cursor;
+      cursor.next(ring.slots);
+    }
+    const int own = warp % 4 / 2;
+    const Cursor keys = own == 0 ? at[0] : at[1];
+    const Cursor values = own == 0 ? at[2] : at[3];
+    HeadShared& shared = block_.shared().head;
+    float scores[kSets][kLanePositions];
+    float most[kSets];
+#pragma unroll
+    for (int set = 0; set < kSets; ++set)
+      if (any_[set])
+        most[set] = score_positions<Format>(cells_of(ring.read(keys, quarter(set)), set, new_k_), q,
+                                            args_.scale, first_[set], length_, lane, scores[set]);
+#pragma unroll
+    for (int set = 0; set < kSets; ++set)
+      if (any_[set])
+        weigh_positions<Format>(cells_of(ring.read(values, quarter(set)), set, new_v_),
+                                scores[set], most[set], first_[set], length_,
+                                set * kReaderWarps + warp, lane, shared);
+    meet(kAllReaders, kReaders);
+    if (block_.thread() < kHeadDim) finish_unit(block_, args_, unit_, shared);
+    // What nobody waits for.
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+#pragma unroll
+      for (int set = 0; set < kSets; ++set) {
+        ring.read(at[i], quarter(set));
+        ring.release(at[i], quarter(set), lane);
+      }
+    if (has_new_ && unit_.head % (args_.heads / args_.kv_heads) == 0) store_new();
+  }
+
+ private:
+  __device__ int quarter(int set) const {
+    return set * (kReaderWarps / 4) + block_.warp() / 4;
+  }
+  __device__ int kv_head() const { return unit_.head / (args_.heads / args_.kv_heads); }
+
+  /// q, and the new position's key and value if they are this warp's.
+  __device__ void prepare(const LayerShared& weights, float (&q)[8]) {
+    const int lane = block_.lane();
+    const int column = lane % 16 * 8;
+    const bool normed = weights.q_norm != nullptr;
+    float q_norm[8], k_norm[8];
+    if (normed) {
+      load_eight(weights.q_norm + column, q_norm);
+      load_eight(weights.k_norm + column, k_norm);
+    }
+    const float2* angles = block_.shared().angles[unit_.row];
+    await_eight(args_.exchange.q + (unit_.row * args_.heads + unit_.head) * kHeadDim + column, q);
+    float k[8], v[8];
+    if (has_new_) {
+      const int from = (unit_.row * args_.kv_heads + kv_head()) * kHeadDim + column;
+      await_eight(args_.exchange.k + from, k);
+      await_eight(args_.exchange.v + from, v);
+    }
+    rotate_head(q, normed ? q_norm : nullptr, args_.eps, angles, lane);
+    if (!has_new_) return;
+    rotate_head(k, normed ? k_norm : nullptr, args_.eps, angles, lane);
+    saturated_ = 0;
+    new_k_ = to_cells<Format>(k, saturated_);
+    new_v_ = to_cells<Format>(v, saturated_);
+  }
+
+  /// Position j of a set: from the cache, or the new one.
+  __device__ auto cells_of(const unsigned char* part, int set, const Cells<Format>& fresh) const {
+    return [=, this](int j) {
+      const int slot = block_.warp() % 2 * kWarpPositions + block_.lane() / 16 + 2 * j;
+      Cells<Format> cells = ring_cells<Format>(part, kv_, slot, block_.lane());
+      if (has_new_ && first_[set] + 2 * j + block_.lane() / 16 == length_ - 1) cells = fresh;
+      return cells;
+    };
+  }
+
+  /// The new position's key and value into the cache.
+  __device__ void store_new() const {
+    if (block_.lane() >= 16) return;
+    const int position = length_ - 1;
+    const int number =
+        args_.blocks[args_.blocks_begin[unit_.row] + position / kStepBlock];
+    store_cells(kv_, part_of(kv_, number, 0, kv_head()), position % kStepBlock, new_k_,
+                block_.lane());
+    store_cells(kv_, part_of(kv_, number, 1, kv_head()), position % kStepBlock, new_v_,
+                block_.lane());
+    if (saturated_ > 0) atomicAdd(kv_.saturated, static_cast<unsigned long long>(saturated_));
+  }
+
+  const StepArgs& args_;
+  const KvLayer& kv_;
+  const HeadUnit& unit_;
+  Block<Rows> block_;
+  int length_;
+  int first_[kSets];
+  bool any_[kSets];
+  bool has_new_ = false;
+  int saturated_ = 0;
+  Cells<Format> new_k_, new_v_;
+};
 
 template <int Rows, KvFormat Format>
 __device__ void attend_unit(const Block<Rows>& block, const StepArgs& args, Cursor& cursor,
@@ -128,67 +251,7 @@ __device__ void attend_unit(const Block<Rows>& block, const StepArgs& args, Curs
   const LayerShared& weights = block.shared().layers[layer % 2];
   KvLayer kv = args.kv;
   kv.data = weights.kv;
-  const int group = args.heads / args.kv_heads;
-  const int kv_head = unit.head / group;
-  const int warp = block.warp();
-  const int lane = block.lane();
-  const int length = args.positions[unit.row] + 1;
-  const int lane_column = lane % 16 * 8;
-  // A warp stands for two of the sixteen that share a chunk.
-  int first[kSets];
-  bool any[kSets], is_new[kSets];
-#pragma unroll
-  for (int set = 0; set < kSets; ++set) {
-    first[set] = unit.chunk * kHeadChunk + (set * kReaderWarps + warp) * kWarpPositions;
-    any[set] = first[set] < length;
-    is_new[set] = any[set] && first[set] + kWarpPositions >= length;
-  }
-  float q[8], k[8], v[8], norm[8], k_norm[8];
-  const bool normed = weights.q_norm != nullptr;
-  if (normed) {
-    load_eight(weights.q_norm + lane_column, norm);
-    load_eight(weights.k_norm + lane_column, k_norm);
-  }
-  const float2* angles = block.shared().angles[unit.row];
-  const bool has_new = is_new[0] || is_new[1];
-  if (any[0])
-    await_eight(args.exchange.q + (unit.row * args.heads + unit.head) * kHeadDim + lane_column, q);
-  if (has_new) {
-    const int from = (unit.row * args.kv_heads + kv_head) * kHeadDim + lane_column;
-    await_eight(args.exchange.k + from, k);
-    await_eight(args.exchange.v + from, v);
-  }
-  if (any[0]) rotate_head(q, normed ? norm : nullptr, args.eps, angles, lane);
-  if (has_new) rotate_head(k, normed ? k_norm : nullptr, args.eps, angles, lane);
-  HeadShared& shared = block.shared().head;
-  const int slot = warp % 2 * kWarpPositions + lane / 16;
-  float scores[kSets][kLanePositions];
-  float most[kSets];
-#pragma unroll 1
-  for (int i = 0; i < 4; ++i) {
-    const bool own = i % 2 == warp % 4 / 2;
-#pragma unroll
-    for (int set = 0; set < kSets; ++set) {
-      const int quarter = set * (kReaderWarps / 4) + warp / 4;
-      unsigned char* part = block.ring(args).read(cursor, quarter);
-      const auto cells = [&](int j) { return ring_cells<Format>(part, kv, slot + 2 * j, lane); };
-      if (own && any[set]) {
-        if (i < 2) {
-          if (is_new[set]) put_new<Format>(args, kv, unit, 0, k, part, lane);
-          most[set] =
-              score_positions<Format>(cells, q, args.scale, first[set], length, lane, scores[set]);
-        } else {
-          if (is_new[set]) put_new<Format>(args, kv, unit, 1, v, part, lane);
-          weigh_positions<Format>(cells, scores[set], most[set], first[set], length,
-                                  set * kReaderWarps + warp, lane, shared);
-        }
-      }
-      block.ring(args).release(cursor, quarter, lane);
-    }
-    cursor.next(block.ring(args).slots);
-  }
-  meet(kAllReaders, kReaders);
-  if (block.thread() < kHeadDim) finish_unit(block, args, unit, shared);
+  UnitWarp<Rows, Format>(args, kv, unit).run(cursor, weights);
 }
 
 }  // namespace bobby::cuda

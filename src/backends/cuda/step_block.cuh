@@ -18,13 +18,8 @@ enum StepWarp : int { kRingWarp = kReaderWarps, kWriterWarp, kAdapterWarp };
 inline constexpr int kStepThreads = (kReaderWarps + 3) * 32;
 inline constexpr int kChunkTiles = 2;  ///< tiles that a warp multiplies side by side
 
-/// Tiles of eight columns, hi and lo of four rows of x each.
-template <int Rows>
-inline constexpr int kColumnTiles = (Rows + 3) / 4;
-/// Chunks whose parts may wait to be added up.
-template <int Rows>
-inline constexpr int kPartBuffers = Rows <= kFewStepRows ? 2 : 1;
-inline constexpr int kDeltaBuffers = 2;
+inline constexpr int kBuffers = 2;     ///< chunks whose parts may wait to be added up
+inline constexpr int kMostDots = 8;    ///< that a block for adapters adds up together
 
 enum Barrier : int { kAllReaders = 1, kMergers = 2 };
 
@@ -51,17 +46,17 @@ template <int Rows>
 struct StepShared {
   unsigned long long full[kStepSlots * 4];  // of the ring
   unsigned long long empty[kStepSlots * 4];
-  unsigned long long parts_full[kPartBuffers<Rows>];
-  unsigned long long parts_free[kPartBuffers<Rows>];
-  unsigned long long deltas_full[kDeltaBuffers];
-  unsigned long long deltas_free[kDeltaBuffers];
-  float parts[kPartBuffers<Rows>][kReaderWarps][kChunkTiles][kTileRows][Rows];
-  float deltas[kDeltaBuffers][kChunkTiles][kTileRows][Rows];  // what adapters add to them
+  unsigned long long parts_full[kBuffers];
+  unsigned long long parts_free[kBuffers];
+  unsigned long long deltas_full[kBuffers];
+  unsigned long long deltas_free[kBuffers];
+  float parts[kBuffers][kReaderWarps][kChunkTiles][kTileRows][Rows];
+  float deltas[kBuffers][kChunkTiles][kTileRows][Rows];  // what adapters add to them
   HeadShared head;
   float2 angles[Rows][kHeadDim / 2];
-  float z[kMatrices * Rows * step_max_rank(Rows)];
+  float z[kMatrices * Rows * kStepMaxRank];
   float squares[Rows][kTileParts];
-  float factors[2][Rows];          // of this norm and the one before
+  float dots[2][kMostDots][kTileParts];
   LayerShared layers[2];           // this layer's and the next one's
   int2 shares[kStepProducts + 1];  // this block's tiles of each product: the first, how many
   unsigned seen;                   // readers' warps that have had x of a product, counted
@@ -124,14 +119,13 @@ __device__ void wait_seen(const Block<Rows>& block, int index) {
   __syncwarp();
 }
 
-/// Which of a few buffers comes next, and in which phase its barriers are.
-template <int Count>
+/// Which buffer comes next, and in which phase its barriers are.
 struct Turn {
   int buffer = 0;
   unsigned phase = 0;
 
   __device__ void next() {
-    if (++buffer < Count) return;
+    if (++buffer < kBuffers) return;
     buffer = 0;
     phase ^= 1;
   }

@@ -116,41 +116,42 @@ class Reader {
     if (norm) {
       OwnColumns weight;
       weight.load(norm, 0, cols, block_.warp(), block_.lane());
-      stage_norm<Rows, Type>(block_, args_, from, layer == 0 && product == kStepQkv, weight,
-                             block_.shared().factors[product == kStepGateUp]);
-    } else if (Rows <= kFewStepRows || stretches == 1) {
-      stage_plain(block_, args_, from, cols, 0, stretches);
-      have_seen(block_);
+      stage_norm<Rows, Type>(block_, args_, from, layer == 0 && product == kStepQkv, weight);
+    } else {
+      stage_plain(block_, args_, from, cols, stretches);
     }
-    const int2 share = block_.shared().shares[product];
-    const XPlace<Rows> place(args_, block_.lane());
-    for (int first = 0; first < share.y; first += kChunkTiles) {
-      if (first + 1 < share.y)
-        multiply_chunk<2>(from, cols, groups, stretches, place, first / kChunkTiles);
+    if (stretches == 1)
+      multiply_chunks<true>(product, groups, stretches);
+    else
+      multiply_chunks<false>(product, groups, stretches);
+  }
+
+  template <bool Held>
+  __device__ void multiply_chunks(int product, int groups, int stretches) {
+    const XPlace<Rows> x(block_, args_);
+    HeldX held;
+    if (Held) held.load(x, groups, block_.warp());
+    const int tiles = block_.shared().shares[product].y;
+#pragma unroll 1
+    for (int first = 0; first < tiles; first += kChunkTiles) {
+      if (first + 1 < tiles)
+        multiply_chunk<2, Held>(groups, stretches, x, held);
       else
-        multiply_chunk<1>(from, cols, groups, stretches, place, first / kChunkTiles);
+        multiply_chunk<1, Held>(groups, stretches, x, held);
     }
   }
 
-  template <int Tiles>
-  __device__ void multiply_chunk(const float* from, int cols, int groups, int stretches,
-                                 const XPlace<Rows>& place, int chunk) {
-    ChunkSums<Rows, Tiles> sums;
+  template <int Tiles, bool Held>
+  __device__ void multiply_chunk(int groups, int stretches, const XPlace<Rows>& x,
+                                 const HeldX& held) {
+    ChunkSums<Tiles> sums;
 #pragma unroll 1
-    for (int stretch = 0; stretch < stretches; ++stretch) {
-      // More rows than a few: one stretch of x at a time, and again for each chunk.
-      const bool piecewise = Rows > kFewStepRows && stretches > 1;
-      if (piecewise) {
-        stage_plain(block_, args_, from, cols, stretch, 1);
-        if (chunk == 0 && stretch + 1 == stretches) have_seen(block_);
-      }
-      const int first = stretch * kStretchGroups;
-      multiply_slots<Rows, Type, Tiles>(block_, args_, first, piecewise ? 0 : first, groups, place,
-                                        cursor_, sums);
-    }
+    for (int stretch = 0; stretch < (Held ? 1 : stretches); ++stretch)
+      multiply_slots<Rows, Type, Tiles, Held>(block_, args_, stretch * kStretchGroups, groups, x,
+                                              held, cursor_, sums);
     auto& shared = block_.shared();
     wait_phase(shared_address(&shared.parts_free[parts_.buffer]), parts_.phase ^ 1);
-    put_parts<Rows, Tiles>(shared.parts[parts_.buffer][block_.warp()], block_.lane(), sums);
+    put_parts(shared.parts[parts_.buffer][block_.warp()], block_.lane(), sums);
     __syncwarp();
     if (block_.lane() == 0) arrive_at(&shared.parts_full[parts_.buffer]);
     parts_.next();
@@ -159,7 +160,7 @@ class Reader {
   const StepArgs& args_;
   Block<Rows> block_;
   Cursor cursor_;
-  Turn<kPartBuffers<Rows>> parts_;
+  Turn parts_;
 };
 
 template <int Rows, Element Type, KvFormat Format>
@@ -168,18 +169,25 @@ __global__ void __launch_bounds__(kStepThreads, 1)
 #if __CUDA_ARCH__ >= 900
   const Block<Rows> block;
   if (threadIdx.x == 0) block.init(args);
-  if (threadIdx.x <= kStepHead) {
+  const int spare = block.worker() - args.workers;
+  if (threadIdx.x <= kStepHead && spare < 0) {
     const Share share = share_of(args, static_cast<int>(threadIdx.x), block.worker());
     block.shared().shares[threadIdx.x] = make_int2(share.begin, share.count);
   }
   __syncthreads();
+  if (spare >= 0) {
+    if (!args.adapters.dots_begin) return;
+    if (block.warp() < kReaderWarps) return DotReader<Rows, Type>(args).run();
+    if (threadIdx.x == kReaders) write_dots(args, block.ring(args), spare);
+    return;
+  }
   switch (block.warp()) {
     case kRingWarp:
       if (block.lane() == 0) write_weights(args, block.ring(args), block.worker());
       return;
     case kWriterWarp: return Writer<Rows, Type>(args).run();
     case kAdapterWarp:
-      if (args.adapters.dots_begin) AdapterWarp<Rows, Type>(args).run();
+      if (args.adapters.dots_begin) AdapterWarp<Rows>(args).run();
       return;
     default: return Reader<Rows, Type, Format>(args).run();
   }
@@ -198,37 +206,24 @@ StepKernel kernel_of(Element element, KvFormat format) {
 }
 
 StepKernel kernel_of(int rows, Element element, KvFormat format) {
-  switch (step_capacity(rows)) {
-    case 1: return kernel_of<1>(element, format);
-    case 2: return kernel_of<2>(element, format);
-    case 4: return kernel_of<4>(element, format);
-    case 8: return kernel_of<8>(element, format);
-    default: return kernel_of<12>(element, format);
-  }
-}
-
-std::size_t fixed_bytes(int rows) {
-  switch (step_capacity(rows)) {
-    case 1: return sizeof(StepShared<1>);
-    case 2: return sizeof(StepShared<2>);
-    case 4: return sizeof(StepShared<4>);
-    case 8: return sizeof(StepShared<8>);
-    default: return sizeof(StepShared<12>);
-  }
+  if (rows == 1) return kernel_of<1>(element, format);
+  return rows == 2 ? kernel_of<2>(element, format) : kernel_of<4>(element, format);
 }
 
 }  // namespace
 
 std::size_t place_step(StepArgs& args, std::size_t limit) {
-  const auto rows = static_cast<std::size_t>(args.rows);
-  const int groups =
-      std::max({args.hidden, args.heads * kHeadDim, args.intermediate}) / kTileGroup;
-  args.x_groups = args.rows <= kFewStepRows ? groups : std::min(groups, kStretchGroups);
-  const auto kept = static_cast<std::size_t>(args.x_groups);
+  const std::size_t capacity = args.rows <= 2 ? static_cast<std::size_t>(args.rows) : kStepRows;
+  const std::size_t shared = capacity == 1   ? sizeof(StepShared<1>)
+                             : capacity == 2 ? sizeof(StepShared<2>)
+                                             : sizeof(StepShared<4>);
+  args.x_groups = std::max({args.hidden, args.heads * kHeadDim, args.intermediate}) / kTileGroup;
+  const auto groups = static_cast<std::size_t>(args.x_groups);
   const auto aligned = [](std::size_t bytes) { return (bytes + 127) / 128 * 128; };
-  const std::size_t scales = aligned(fixed_bytes(args.rows)) + rows * kept * 128;
-  const std::size_t own_x = aligned(scales + rows * (kept + 1) * 8);
-  const std::size_t ring = aligned(own_x + rows * static_cast<std::size_t>(args.own_columns) * 4);
+  const std::size_t scales = aligned(shared) + capacity * groups * 128;
+  const std::size_t own_x = aligned(scales + capacity * (groups + 1) * 8);
+  const std::size_t ring =
+      aligned(own_x + capacity * static_cast<std::size_t>(args.own_columns) * 4);
   args.x_scales_at = static_cast<int>(scales);
   args.own_x_at = static_cast<int>(own_x);
   args.ring_at = static_cast<int>(ring);
@@ -257,7 +252,7 @@ cudaError_t run_step(const StepArgs& args, Element element, std::size_t shared_b
   attribute.id = cudaLaunchAttributeCooperative;
   attribute.val.cooperative = 1;
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(args.workers));
+  config.gridDim = dim3(static_cast<unsigned>(args.workers + args.spares));
   config.blockDim = dim3(kStepThreads);
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;

@@ -1,83 +1,115 @@
 #pragma once
 
 // Products of the whole-step kernel: a chunk of tiles side by side, a warp its two parts of each.
+// Four rows of x are the eight columns of a fragment, hi and lo of each.
 
 #include "backends/cuda/step_block.cuh"
 
 namespace bobby::cuda {
 
-/// Where a lane finds its share of x: fragments of B of four rows, and of row t scales and sums.
-template <int Rows>
-struct XPlace {
-  int bytes[kColumnTiles<Rows>];
-  int scales[kColumnTiles<Rows>];
+/// This lane's share of x for a group: fragments of B, and of row t of x scale and sum.
+struct GroupOfX {
+  uint4 bytes;
+  float2 scale;
+};
 
-  __device__ XPlace(const StepArgs& args, int lane) {
-    const int quad = lane / 4;
-    const int t = lane % 4;
+/// Where a lane finds its share of x.
+template <int Rows>
+class XPlace {
+ public:
+  __device__ XPlace(const Block<Rows>& block, const StepArgs& args) {
+    const int quad = block.lane() / 4;
+    const int t = block.lane() % 4;
+    bytes_ = block.x_bytes() + min(quad / 2, Rows - 1) * args.x_groups * 128 + quad % 2 * 64 + t * 16;
+    scales_ = block.x_scales(args) + min(t, Rows - 1) * (args.x_groups + 1);
+  }
+  __device__ GroupOfX operator[](int group) const {
+    return {*reinterpret_cast<const uint4*>(bytes_ + group * 128), scales_[group]};
+  }
+
+ private:
+  const unsigned char* bytes_;
+  const float2* scales_;
+};
+
+/// This warp's groups of the first stretch, for all chunks of a product that has but one.
+struct HeldX {
+  GroupOfX groups[kSets][kTilePartGroups];
+
+  template <int Rows>
+  __device__ void load(const XPlace<Rows>& x, int groups_in_all, int warp) {
 #pragma unroll
-    for (int n = 0; n < kColumnTiles<Rows>; ++n) {
-      bytes[n] = min(n * 4 + quad / 2, args.rows - 1) * args.x_groups * 128 + quad % 2 * 64 + t * 16;
-      scales[n] = min(n * 4 + t, args.rows - 1) * (args.x_groups + 1);
-    }
+    for (int set = 0; set < kSets; ++set)
+#pragma unroll
+      for (int i = 0; i < kTilePartGroups; ++i) {
+        const int group = (set * kReaderWarps + warp) * kTilePartGroups + i;
+        if (group < groups_in_all) groups[set][i] = x[group];
+      }
   }
 };
 
-/// What a group adds to the sums of the rows quad and quad + 8, row t of four rows of x.
+/// What a group adds to the sums of the rows quad and quad + 8, row t of x.
 template <Element Type>
-__device__ __forceinline__ void multiply_group(const Levels& levels, uint2 pair, uint4 x,
-                                               float2 x_scale, float (&sums)[2]) {
+__device__ __forceinline__ void multiply_group(const Levels& levels, uint2 pair, const GroupOfX& x,
+                                               float (&sums)[2]) {
   constexpr int kMagicBits = 0x4B400000;  // of 1.5 * 2^23: the sum is then a float as it stands
   constexpr float kMagic = 12582912.0f;
   int c[4] = {kMagicBits, kMagicBits, kMagicBits, kMagicBits};
-  multiply_tile(c, levels.first, x.x, x.y);
-  multiply_tile(c, levels.second, x.z, x.w);
+  multiply_tile(c, levels.first, x.bytes.x, x.bytes.y);
+  multiply_tile(c, levels.second, x.bytes.z, x.bytes.w);
   const float above = fmaf(__int_as_float(c[0]) - kMagic, 128.0f, __int_as_float(c[1]) - kMagic);
   const float below = fmaf(__int_as_float(c[2]) - kMagic, 128.0f, __int_as_float(c[3]) - kMagic);
-  sums[0] = add_group(sums[0], above, scale_and_bias<Type>(pair.x), x_scale);
-  sums[1] = add_group(sums[1], below, scale_and_bias<Type>(pair.y), x_scale);
+  sums[0] = add_group(sums[0], above, scale_and_bias<Type>(pair.x), x.scale);
+  sums[1] = add_group(sums[1], below, scale_and_bias<Type>(pair.y), x.scale);
 }
 
-/// `Groups` groups of a part, from records and x that lie one after the other.
-template <int Rows, Element Type, int Tiles, int Groups>
-__device__ __forceinline__ void multiply_groups(const unsigned char* const (&records)[Tiles],
-                                                const unsigned char* x_bytes,
-                                                const float2* x_scales, const XPlace<Rows>& place,
-                                                int lane,
-                                                float (&sums)[Tiles][kColumnTiles<Rows>][2]) {
+/// A lane's words of a group of a tile, and scales and biases of its two rows.
+struct GroupOfTile {
+  uint4 words;
+  uint2 pair;
+
+  __device__ GroupOfTile() = default;
+  __device__ GroupOfTile(const unsigned char* record, int lane)
+      : words(reinterpret_cast<const uint4*>(record)[lane]),
+        pair(reinterpret_cast<const uint2*>(record + kTileLevelBytes)[lane / 4]) {}
+};
+
+/// Sums of a chunk: [part of this warp][tile][row quad, row quad + 8], of row t of x.
+template <int Tiles>
+struct ChunkSums {
+  float of[kSets][Tiles][2] = {};
+};
+
+/// A whole part, two groups at a time: more loads before their use would not fit into registers.
+template <Element Type, int Tiles, typename X>
+__device__ __forceinline__ void multiply_part(const unsigned char* const (&records)[Tiles],
+                                              const X& x, int lane, float (&sums)[Tiles][2]) {
+  constexpr int kAhead = 2;
 #pragma unroll
-  for (int i = 0; i < Groups; ++i) {
-    uint4 x[kColumnTiles<Rows>];
-    float2 scales[kColumnTiles<Rows>];
+  for (int first = 0; first < kTilePartGroups; first += kAhead) {
+    GroupOfTile groups[kAhead][Tiles];
 #pragma unroll
-    for (int n = 0; n < kColumnTiles<Rows>; ++n) {
-      x[n] = *reinterpret_cast<const uint4*>(x_bytes + place.bytes[n] + i * 128);
-      scales[n] = x_scales[place.scales[n] + i];
-    }
+    for (int i = 0; i < kAhead; ++i)
 #pragma unroll
-    for (int tile = 0; tile < Tiles; ++tile) {
-      const unsigned char* record = records[tile] + i * kTileRecordBytes;
-      const Levels levels(reinterpret_cast<const uint4*>(record)[lane]);
-      const uint2 pair = reinterpret_cast<const uint2*>(record + kTileLevelBytes)[lane / 4];
+      for (int tile = 0; tile < Tiles; ++tile)
+        groups[i][tile] = GroupOfTile(records[tile] + (first + i) * kTileRecordBytes, lane);
 #pragma unroll
-      for (int n = 0; n < kColumnTiles<Rows>; ++n)
-        multiply_group<Type>(levels, pair, x[n], scales[n], sums[tile][n]);
+    for (int i = 0; i < kAhead; ++i) {
+      const GroupOfX of_x = x(first + i);
+#pragma unroll
+      for (int tile = 0; tile < Tiles; ++tile)
+        multiply_group<Type>(Levels(groups[i][tile].words), groups[i][tile].pair, of_x,
+                             sums[tile]);
     }
   }
 }
 
-/// Sums of a chunk: [part of this warp][tile][four rows of x][row quad, row quad + 8].
-template <int Rows, int Tiles>
-struct ChunkSums {
-  float of[kSets][Tiles][kColumnTiles<Rows>][2] = {};
-};
-
 /// The next slots of the ring, one for each tile of the chunk, of a stretch that begins with group
-/// `first`; x of that stretch begins `x_first` groups into what is kept of it.
-template <int Rows, Element Type, int Tiles>
+/// `first`. `held`: x of the stretch, if it is a product's only one.
+template <int Rows, Element Type, int Tiles, bool Held>
 __device__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, int first,
-                               int x_first, int groups, const XPlace<Rows>& place, Cursor& cursor,
-                               ChunkSums<Rows, Tiles>& sums) {
+                               int groups, const XPlace<Rows>& x, const HeldX& held, Cursor& cursor,
+                               ChunkSums<Tiles>& sums) {
   const Ring ring = block.ring(args);
   const int warp = block.warp();
   const int lane = block.lane();
@@ -91,25 +123,27 @@ __device__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, i
   for (int set = 0; set < kSets; ++set) {
     const int part = set * kReaderWarps + warp;
     const int quarter = part / 4;
-    const int count = min(kTilePartGroups, groups - first - part * kTilePartGroups);
-    const int x_group = x_first + part * kTilePartGroups;
+    const int group = first + part * kTilePartGroups;
+    const int count = min(kTilePartGroups, groups - group);
     const unsigned char* records[Tiles];
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile)
       records[tile] = ring.read(slots[tile], quarter) + part % 4 * kTilePartGroups * kTileRecordBytes;
     if (count == kTilePartGroups) {
-      multiply_groups<Rows, Type, Tiles, kTilePartGroups>(
-          records, block.x_bytes() + x_group * 128, block.x_scales(args) + x_group, place, lane,
-          sums.of[set]);
+      if constexpr (Held)
+        multiply_part<Type>(
+            records, [&](int i) { return held.groups[set][i]; }, lane, sums.of[set]);
+      else
+        multiply_part<Type>(
+            records, [&](int i) { return x[group + i]; }, lane, sums.of[set]);
     } else {
 #pragma unroll 1
-      for (int i = 0; i < count; ++i) {
-        multiply_groups<Rows, Type, Tiles, 1>(records, block.x_bytes() + (x_group + i) * 128,
-                                              block.x_scales(args) + x_group + i, place, lane,
-                                              sums.of[set]);
+      for (int i = 0; i < count; ++i)
 #pragma unroll
-        for (int tile = 0; tile < Tiles; ++tile) records[tile] += kTileRecordBytes;
-      }
+        for (int tile = 0; tile < Tiles; ++tile) {
+          const GroupOfTile one(records[tile] + i * kTileRecordBytes, lane);
+          multiply_group<Type>(Levels(one.words), one.pair, x[group + i], sums.of[set][tile]);
+        }
     }
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile) ring.release(slots[tile], quarter, lane);
@@ -119,18 +153,15 @@ __device__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, i
 /// A warp's two parts, added, into the chunk's parts.
 template <int Rows, int Tiles>
 __device__ void put_parts(float (&to)[kChunkTiles][kTileRows][Rows], int lane,
-                          const ChunkSums<Rows, Tiles>& sums) {
+                          const ChunkSums<Tiles>& sums) {
   const int quad = lane / 4;
   const int t = lane % 4;
+  if (t >= Rows) return;
 #pragma unroll
   for (int tile = 0; tile < Tiles; ++tile)
 #pragma unroll
-    for (int n = 0; n < kColumnTiles<Rows>; ++n) {
-      if (Rows < 4 && t >= Rows) continue;
-#pragma unroll
-      for (int i = 0; i < 2; ++i)
-        to[tile][quad + i * 8][n * 4 + t] = sums.of[0][tile][n][i] + sums.of[1][tile][n][i];
-    }
+    for (int i = 0; i < 2; ++i)
+      to[tile][quad + i * 8][t] = sums.of[0][tile][i] + sums.of[1][tile][i];
 }
 
 }  // namespace bobby::cuda

@@ -11,22 +11,12 @@
 
 namespace bobby::cuda {
 
-inline constexpr int kStepRows = 12;       ///< most rows of a step
-inline constexpr int kFewStepRows = 4;     ///< up to here, all of a row of x lies in shared memory
+inline constexpr int kStepRows = 4;        ///< most rows of a step
 inline constexpr int kStepProducts = 4;    ///< of a layer: q|k|v, o, gate|up, down; then the head
 inline constexpr int kStepSlots = 6;       ///< most slots of the ring
+inline constexpr int kStepMaxRank = 64;    ///< of an adapter
 inline constexpr int kQuarterGroups = 16;  ///< groups of a copy: a quarter of 4096 columns
 inline constexpr int kStretchGroups = 64;  ///< 4096 columns
-
-/// The rows that the kernel for so many has room for.
-constexpr int step_capacity(int rows) {
-  return rows <= 2 ? rows : rows <= 4 ? 4 : rows <= 8 ? 8 : kStepRows;
-}
-
-/// The largest rank of an adapter in a step of so many rows.
-constexpr int step_max_rank(int rows) {
-  return rows <= kFewStepRows ? 64 : 16;
-}
 
 enum StepProduct : int { kStepQkv, kStepO, kStepGateUp, kStepDown, kStepHead };
 
@@ -101,8 +91,9 @@ struct StepArgs {
   StepExchange exchange;
   unsigned* chunk_counters = nullptr;  ///< [rows, heads], zero between steps
   // The division of labour.
-  int workers = 0;      ///< blocks
-  int x_groups = 0;     ///< of a row of x in shared memory: all, or a stretch's
+  int workers = 0;      ///< blocks that multiply; those after them are for adapters
+  int spares = 0;
+  int x_groups = 0;     ///< most groups of a row of x
   int slots = 0;        ///< of the ring
   int x_scales_at = 0;  ///< in shared memory, and so on
   int own_x_at = 0;

@@ -11,6 +11,7 @@
 namespace bobby::cuda {
 namespace {
 
+constexpr int kSpares = 4;         // blocks for the adapters' A
 constexpr int kMostWorkers = 128;  // which divide the matrices of most models evenly
 constexpr int kInFlight = 6;       // copies of 9 KB: what bandwidth times latency asks of a block
 constexpr std::size_t kPrograms = 8;
@@ -41,10 +42,10 @@ bool decodes(const StepRecorder& step) {
 
 /// Whether the kernel knows what to do with these adapters: one a row, plain, behind no head. They
 /// come in the order of the operations.
-bool fit(std::span<const StepLora> loras, std::size_t ops, int step_rows) {
+bool fit(std::span<const StepLora> loras, std::size_t ops) {
   for (std::size_t i = 0; i < loras.size(); ++i) {
     const LoraView& view = loras[i].rows.lora->view();
-    if (view.output_multiplier || view.rank > step_max_rank(step_rows) ||
+    if (view.output_multiplier || view.rank > kStepMaxRank ||
         view.in_features % 8 != 0 || loras[i].op + 1 == static_cast<std::int64_t>(ops))
       return false;
     for (std::size_t j = i; j-- > 0 && loras[j].op == loras[i].op;) {
@@ -66,7 +67,7 @@ StepRunner::StepRunner(cudaStream_t stream) : stream_(stream) {
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, device);
   cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-  if (major >= 9)
+  if (major >= 9 && multiprocessors_ > 2 * kSpares)
     shared_limit_ = static_cast<std::size_t>(shared);
 }
 
@@ -100,7 +101,8 @@ Result<void> StepRunner::lay_out(Program& program, const std::vector<StepLayer>&
   const int shares = std::min({args.hidden, args.intermediate,
                                (args.heads + 2 * args.kv_heads) * 128, args.vocab}) /
                      kTileRows;
-  args.workers = std::min({kMostWorkers, multiprocessors_, shares});
+  args.spares = kSpares;
+  args.workers = std::min({kMostWorkers, multiprocessors_ - kSpares, shares});
   const int tiles = args.hidden / kTileRows;
   args.own_columns = (tiles + args.workers - 1) / args.workers * kTileRows;
   program.shared_bytes = place_step(args, shared_limit_);
@@ -155,7 +157,7 @@ Result<const StepRunner::Adapters*> StepRunner::find_adapters(Program& program,
   Adapters& adapters = program.adapters[program.next_adapters];
   program.next_adapters = (program.next_adapters + 1) % kAdapters;
   adapters.loras.assign(loras.begin(), loras.end());
-  adapters.fit = fit(loras, program.ops.size(), program.args.rows);
+  adapters.fit = fit(loras, program.ops.size());
   if (!adapters.fit) return &adapters;
   if (auto built = build(program, adapters); !built) {
     adapters.loras.clear();  // or the next step would find them

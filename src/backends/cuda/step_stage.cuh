@@ -12,42 +12,49 @@ __device__ inline unsigned low_bytes(unsigned a, unsigned b, unsigned c, unsigne
   return __byte_perm(__byte_perm(a, b, 0x0040), __byte_perm(c, d, 0x0040), 0x5410);
 }
 
-/// Eight lanes' 64 numbers, a group, into shared memory if `inside`. `bytes`: the group's 128. All
-/// lanes of a warp together.
-__device__ inline void put_group(const float (&x)[8], unsigned char* bytes, float2* scale, int lane,
-                                 bool inside) {
-  constexpr float kMagic =
-      12582912.0f;  // 1.5 * 2^23: adding it rounds, and leaves q in the low bits
-  unsigned most = 0;
+/// Eight numbers of a group in q15, and what the group is multiplied by. The eight lanes of a group
+/// together.
+struct EightInQ15 {
+  uint2 high, low;
+  float2 scale;
+
+  __device__ explicit EightInQ15(const float (&x)[8]) {
+    constexpr float kMagic =
+        12582912.0f;  // 1.5 * 2^23: adding it rounds, and leaves q in the low bits
+    unsigned most = 0;
 #pragma unroll
-  for (int d = 0; d < 8; ++d) most = max(most, __float_as_uint(x[d]) & 0x7fffffffu);
+    for (int d = 0; d < 8; ++d) most = max(most, __float_as_uint(x[d]) & 0x7fffffffu);
 #pragma unroll
-  for (int offset = 4; offset > 0; offset /= 2)
-    most = max(most, __shfl_xor_sync(0xffffffffu, most, offset));
-  const Q15 form = q15_of(__uint_as_float(most), most < 0x7f800000u);
-  unsigned q[8];
-  int sum = 0;
+    for (int offset = 4; offset > 0; offset /= 2)
+      most = max(most, __shfl_xor_sync(0xffffffffu, most, offset));
+    const Q15 form = q15_of(__uint_as_float(most), most < 0x7f800000u);
+    unsigned q[8];
+    int sum = 0;
 #pragma unroll
-  for (int d = 0; d < 8; ++d) {
-    q[d] = __float_as_uint(x[d] * form.inverse + kMagic);
-    sum += static_cast<int>(q[d] - __float_as_uint(kMagic));
+    for (int d = 0; d < 8; ++d) {
+      q[d] = __float_as_uint(x[d] * form.inverse + kMagic);
+      sum += static_cast<int>(q[d] - __float_as_uint(kMagic));
+    }
+#pragma unroll
+    for (int offset = 4; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+    low = make_uint2(low_bytes(q[0], q[2], q[4], q[6]) & 0x7f7f7f7fu,
+                     low_bytes(q[1], q[3], q[5], q[7]) & 0x7f7f7f7fu);
+#pragma unroll
+    for (int d = 0; d < 8; ++d) q[d] >>= 7;
+    high = make_uint2(low_bytes(q[0], q[2], q[4], q[6]), low_bytes(q[1], q[3], q[5], q[7]));
+    scale = make_float2(form.scale, form.scale * static_cast<float>(sum));
   }
-#pragma unroll
-  for (int offset = 4; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-  uint2 low = make_uint2(low_bytes(q[0], q[2], q[4], q[6]), low_bytes(q[1], q[3], q[5], q[7]));
-#pragma unroll
-  for (int d = 0; d < 8; ++d) q[d] >>= 7;
-  const uint2 high =
-      make_uint2(low_bytes(q[0], q[2], q[4], q[6]), low_bytes(q[1], q[3], q[5], q[7]));
-  low.x &= 0x7f7f7f7fu;
-  low.y &= 0x7f7f7f7fu;
-  if (!inside) return;
-  const int u = lane % 8;
-  unsigned char* to = bytes + u % 4 * 16 + u / 4 * 8;
-  *reinterpret_cast<uint2*>(to) = high;
-  *reinterpret_cast<uint2*>(to + 64) = low;
-  if (u == 0) *scale = make_float2(form.scale, form.scale * static_cast<float>(sum));
-}
+  /// `bytes`: the group's 128.
+  __device__ void put(unsigned char* bytes, float2* scale_at, int lane) const {
+    const int u = lane % 8;
+    unsigned char* to = bytes + u % 4 * 16 + u / 4 * 8;
+    *reinterpret_cast<uint2*>(to) = high;
+    *reinterpret_cast<uint2*>(to + 64) = low;
+    if (u == 0) *scale_at = scale;
+  }
+};
+
+inline constexpr int kMostStretches = 3;  // of 4096 columns that a product has
 
 /// This lane's eight columns of its warp's part `set` of a stretch.
 __device__ inline int column_of(int stretch, int set, int warp, int lane) {
@@ -112,29 +119,29 @@ struct OwnColumns {
   }
 };
 
-/// Looks at one number in 32 until they are there: then all of a row most likely are, and no more
-/// has gone through the caches than had to.
-__device__ inline void await_row(const float* row, int stretch, int cols, int warp, int lane) {
-  const float* last[kSets];
-  bool asks[kSets];
-#pragma unroll
-  for (int set = 0; set < kSets; ++set) {
-    const int column = column_of(stretch, set, warp, lane);
-    asks[set] = lane % 4 == 3 && column < cols;
-    last[set] = row + column + 7;
-  }
+/// Looks at one number in 32 of some stretches until they are there: then all of a row most likely
+/// are, and no more has gone through the caches than had to.
+template <int Stretches>
+__device__ void await_row(const float* row, int cols, int warp, int lane) {
   bool missing;
   do {
-    float value[kSets];
+    float value[Stretches][kSets];
 #pragma unroll
-    for (int set = 0; set < kSets; ++set) value[set] = asks[set] ? look(last[set]) : 0.0f;
+    for (int s = 0; s < Stretches; ++s)
+#pragma unroll
+      for (int set = 0; set < kSets; ++set) {
+        const int column = column_of(s, set, warp, lane);
+        value[s][set] = lane % 4 == 3 && column < cols ? look(row + column + 7) : 0.0f;
+      }
     missing = false;
 #pragma unroll
-    for (int set = 0; set < kSets; ++set) missing = missing || !is_set(value[set]);
+    for (int s = 0; s < Stretches; ++s)
+#pragma unroll
+      for (int set = 0; set < kSets; ++set) missing = missing || !is_set(value[s][set]);
   } while (__any_sync(0xffffffffu, missing));
 }
 
-/// Stretches or rows that other blocks are making: this lane's columns of each.
+/// Rows or stretches that other blocks are making: this lane's columns of each.
 template <int Count, typename Look>
 __device__ void take(OwnColumns (&own)[Count], const Look& look) {
   bool complete;
@@ -150,19 +157,18 @@ __device__ void take(OwnColumns (&own)[Count], const Look& look) {
 template <int Rows>
 __device__ void put_columns(const Block<Rows>& block, const StepArgs& args, int row, int stretch,
                             int cols, const OwnColumns& own) {
-  const int first = Rows <= kFewStepRows ? 0 : stretch * kStretchGroups;  // of those kept
 #pragma unroll
   for (int set = 0; set < kSets; ++set) {
-    if (column_of(stretch, set, block.warp(), 0) >= cols) break;
+    const EightInQ15 eight(own.x[set]);
     const int column = column_of(stretch, set, block.warp(), block.lane());
-    const int group = column / kTileGroup - first;
-    put_group(own.x[set], block.x_bytes() + (row * args.x_groups + group) * 128,
-              block.x_scales(args) + row * (args.x_groups + 1) + group, block.lane(),
-              column < cols);
+    const int group = column / kTileGroup;
+    if (column < cols)
+      eight.put(block.x_bytes() + (row * args.x_groups + group) * 128,
+                block.x_scales(args) + row * (args.x_groups + 1) + group, block.lane());
   }
 }
 
-/// A row's squares, as rms_norm() adds them.
+/// A row's squares, as rms_norm() adds them: by warps.
 template <int Rows>
 __device__ void put_squares(const Block<Rows>& block, int row, const OwnColumns& own) {
 #pragma unroll
@@ -180,21 +186,20 @@ __device__ float factor_of(const Block<Rows>& block, const StepArgs& args, int r
 }
 
 /// rms_norm(from) * weight of every row, `weight` this lane's columns of it; of the first product
-/// of a step, of the tokens' embeddings. `factors`: for adapters.
+/// of a step, of the tokens' embeddings.
 template <int Rows, Element Type>
 __device__ void stage_norm(const Block<Rows>& block, const StepArgs& args, const float* from,
-                           bool first, const OwnColumns& weight, float* factors) {
-  constexpr int kAtOnce = Rows <= 2 ? Rows : 2;
-  constexpr bool kHold = Rows <= 2;  // more rows are read twice
+                           bool first, const OwnColumns& weight) {
   const int cols = args.hidden;
   const int warp = block.warp();
   const int lane = block.lane();
-  OwnColumns own[kAtOnce];
-  if (!first) await_row(from + (args.rows - 1) * cols, 0, cols, warp, lane);
+  constexpr int kHeld = Rows <= 2 ? Rows : 2;  // more rows are read twice
+  OwnColumns own[kHeld];
+  if (!first) await_row<1>(from + (args.rows - 1) * cols, cols, warp, lane);
   const auto take_rows = [&](int r) {
     if (first) {
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i)
+      for (int i = 0; i < kHeld; ++i)
         own[i].template embed<Type>(args.table, args.tokens[min(r + i, args.rows - 1)], cols, warp,
                                     lane);
     } else {
@@ -203,61 +208,54 @@ __device__ void stage_norm(const Block<Rows>& block, const StepArgs& args, const
       });
     }
   };
-#pragma unroll 1
-  for (int r = 0; r < args.rows; r += kAtOnce) {
+#pragma unroll
+  for (int r = 0; r < Rows; r += kHeld) {
+    if (r >= args.rows) break;
     take_rows(r);
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) put_squares(block, min(r + i, args.rows - 1), own[i]);
+    for (int i = 0; i < kHeld; ++i) put_squares(block, min(r + i, args.rows - 1), own[i]);
   }
   meet(kAllReaders, kReaders);
-#pragma unroll 1
-  for (int r = 0; r < args.rows; r += kAtOnce) {
-    if (!kHold) take_rows(r);
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) {
+  for (int r = 0; r < Rows; r += kHeld) {
+    if (r >= args.rows) break;
+    if (Rows > kHeld) take_rows(r);
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) {
       if (r + i >= args.rows) break;
-      const float factor = factor_of(block, args, r + i);
-      if (block.thread() == 0) factors[r + i] = factor;
-      own[i].scale(factor, weight);
+      own[i].scale(factor_of(block, args, r + i), weight);
       put_columns(block, args, r + i, 0, cols, own[i]);
     }
   }
   have_seen(block);
 }
 
-/// `stretches` stretches of all rows as they are.
+/// All rows as they are.
 template <int Rows>
 __device__ void stage_plain(const Block<Rows>& block, const StepArgs& args, const float* from,
-                            int cols, int first, int stretches) {
-  constexpr int kAtOnce = Rows == 1 ? 3 : 2;
+                            int cols, int stretches) {
   const int warp = block.warp();
   const int lane = block.lane();
-  OwnColumns own[kAtOnce];
-  if constexpr (Rows == 1) {
+  const float* last = from + (args.rows - 1) * cols;
+  if (stretches == 1) {
+    OwnColumns own[1];
+    await_row<1>(last, cols, warp, lane);
 #pragma unroll 1
-    for (int s = first; s < first + stretches; ++s) await_row(from, s, cols, warp, lane);
-#pragma unroll 1
-    for (int s = first; s < first + stretches; s += kAtOnce) {
-      take(own, [&](int i) { own[i].look(from, s + i, cols, warp, lane); });
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) put_columns(block, args, 0, s + i, cols, own[i]);
+    for (int r = 0; r < args.rows; ++r) {
+      take(own, [&](int i) { own[i].look(from + r * cols, 0, cols, warp, lane); });
+      put_columns(block, args, r, 0, cols, own[0]);
     }
   } else {
+    OwnColumns own[kMostStretches];
+    await_row<kMostStretches>(last, cols, warp, lane);
 #pragma unroll 1
-    for (int s = first; s < first + stretches; ++s) {
-      await_row(from + (args.rows - 1) * cols, s, cols, warp, lane);
-#pragma unroll 1
-      for (int r = 0; r < args.rows; r += kAtOnce) {
-        take(own, [&](int i) {
-          own[i].look(from + min(r + i, args.rows - 1) * cols, s, cols, warp, lane);
-        });
+    for (int r = 0; r < args.rows; ++r) {
+      take(own, [&](int i) { own[i].look(from + r * cols, i, cols, warp, lane); });
 #pragma unroll
-        for (int i = 0; i < kAtOnce; ++i)
-          if (r + i < args.rows) put_columns(block, args, r + i, s, cols, own[i]);
-      }
+      for (int i = 0; i < kMostStretches; ++i) put_columns(block, args, r, i, cols, own[i]);
     }
   }
-  __syncwarp();
+  have_seen(block);
 }
 
 }  // namespace bobby::cuda

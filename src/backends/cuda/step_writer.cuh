@@ -160,8 +160,7 @@ class Writer {
   const StepArgs& args_;
   Block<Rows> block_;
   int first_column_;
-  Turn<kPartBuffers<Rows>> parts_;
-  Turn<kDeltaBuffers> deltas_;
+  Turn parts_, deltas_;
 };
 
 }  // namespace bobby::cuda
