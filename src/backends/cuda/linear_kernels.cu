@@ -43,30 +43,76 @@ __global__ void __launch_bounds__(kThreads)
 
 // --- LoRA and bias ---------------------------------------------------------------------------
 
-/// The order of sums is dot_eight()'s over kNormThreads threads: the whole-step kernel has the
-/// same.
+constexpr int kRanks = 2;  // rows of A and
+constexpr int kRows = 4;   // of x that a block multiplies
+constexpr int kDots = kRanks * kRows;
+
+/// warp_sum() of eight numbers at once: the same tree, but lane l keeps the sum of number l / 4.
+__device__ float sum_dots(const float (&x)[kDots], int lane) {
+  float four[4], two[2];
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    four[i] = (lane & 16 ? x[i + 4] : x[i]) +
+              __shfl_xor_sync(0xffffffffu, lane & 16 ? x[i] : x[i + 4], 16);
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    two[i] = (lane & 8 ? four[i + 2] : four[i]) +
+             __shfl_xor_sync(0xffffffffu, lane & 8 ? four[i] : four[i + 2], 8);
+  float one =
+      (lane & 4 ? two[1] : two[0]) + __shfl_xor_sync(0xffffffffu, lane & 4 ? two[0] : two[1], 4);
+  one += __shfl_xor_sync(0xffffffffu, one, 2);
+  return one + __shfl_xor_sync(0xffffffffu, one, 1);
+}
+
+/// The order of sums is dot_eight()'s over kNormThreads threads, then block_sum()'s: the whole-step
+/// kernel has the same. A block reads its rows of A once for four rows of x.
 __global__ void __launch_bounds__(kNormThreads)
-    lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
-  __shared__ float shared[32];
+    lora_a_kernel(const __grid_constant__ LoraEntries entries, const float* x, float* ax) {
+  __shared__ float sums[kNormThreads / 32][kDots];
   allow_next();
-  begin();
   const LoraEntry& entry = entries[static_cast<int>(blockIdx.z)];
-  const int r = static_cast<int>(blockIdx.x);
-  const int row = static_cast<int>(blockIdx.y);
-  if (entry.prompt || r >= entry.rank || row >= entry.row_count) return;
+  const int first_rank = static_cast<int>(blockIdx.x) * kRanks;
+  const int first_row = static_cast<int>(blockIdx.y) * kRows;
+  if (entry.prompt || first_rank >= entry.rank || first_row >= entry.row_count) return begin();
   const int cols = entry.in_features;
-  const float* a = entry.a + static_cast<long long>(r) * cols;
-  const float* from = x + static_cast<long long>(entry.row_begin + row) * cols;
-  float sum = 0.0f;
-#pragma unroll 2
-  for (int at = static_cast<int>(threadIdx.x) * 8; at < cols; at += kNormStretch) {
-    float of_a[8], of_x[8];
-    load_eight_of(a, at, cols, of_a);
-    load_eight_of(from, at, cols, of_x);
-    sum = dot_eight(of_a, of_x, sum);
+  const int rows = min(kRows, entry.row_count - first_row);
+  const int tid = static_cast<int>(threadIdx.x);
+  const float* a = entry.a + static_cast<long long>(first_rank) * cols;
+  const int second = min(1, entry.rank - 1 - first_rank) * cols;
+  const float* from = x + static_cast<long long>(entry.row_begin + first_row) * cols;
+  float dots[kDots] = {};
+  for (int at = tid * 8, stretch = 0; stretch * kNormStretch < cols;
+       at += kNormStretch, ++stretch) {
+    float of_a[kRanks][8], of_x[kRows][8];
+    if (at < cols) {
+      load_eight_of(a, at, cols, of_a[0]);
+      load_eight_of(a + second, at, cols, of_a[1]);
+    }
+    if (stretch == 0) begin();  // A is under way while x is still being made
+    if (at >= cols) continue;
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+      if (i < rows) load_eight_of(from + static_cast<long long>(i) * cols, at, cols, of_x[i]);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+      if (i < rows)
+#pragma unroll
+        for (int r = 0; r < kRanks; ++r)
+          dots[r * kRows + i] = dot_eight(of_a[r], of_x[i], dots[r * kRows + i]);
   }
-  sum = block_sum(sum, shared);
-  if (threadIdx.x == 0) ax[entry.ax_begin + row * entry.rank + r] = sum;
+  const float sum = sum_dots(dots, tid % 32);
+  if (tid % 4 == 0) sums[tid / 32][tid % 32 / 4] = sum;
+  __syncthreads();
+  const int r = first_rank + tid / kRows;
+  if (tid >= kDots || tid % kRows >= rows || r >= entry.rank) return;
+  float parts[kNormThreads / 32];
+#pragma unroll
+  for (int w = 0; w < kNormThreads / 32; ++w) parts[w] = sums[w][tid] + 0.0f;
+#pragma unroll
+  for (int half = kNormThreads / 64; half > 0; half /= 2)
+#pragma unroll
+    for (int w = 0; w < half; ++w) parts[w] += parts[w + half];
+  ax[entry.ax_begin + (first_row + tid % kRows) * entry.rank + r] = parts[0];
 }
 
 constexpr int kFewRows = 64;       // up to here a block takes one
@@ -232,7 +278,7 @@ void dense_product(const Matrices& matrices, const float* x, int rows, cudaStrea
 
 void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float* x, float* ax,
             cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(max_rank), static_cast<unsigned>(max_rows),
+  const dim3 grid(blocks_for(max_rank, kRanks), blocks_for(max_rows, kRows),
                   static_cast<unsigned>(entries.count));
   launch(lora_a_kernel, grid, kNormThreads, 0, stream, entries, x, ax);
 }

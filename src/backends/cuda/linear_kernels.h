@@ -60,6 +60,8 @@ struct LoraEntry {
   int ax_begin = 0;     ///< where in `ax` [row_count, rank] begins
   int matrix = 0;       ///< which of the projections
   bool prompt = false;  ///< rows of a prompt: their A has a kernel of its own
+
+  bool operator==(const LoraEntry&) const = default;
 };
 
 /// Few entries travel with the launch, more lie in device memory.
@@ -82,6 +84,22 @@ struct Finish {
   float* out[kMatrices] = {};
   int rows[kMatrices] = {};  ///< out_features
   int count = 0;
+};
+
+/// Biases and what adapters add to the outputs of a product of decode, where that is left to the
+/// kernel that reads them next. No outputs: nothing is left.
+struct Deltas {
+  Finish of;
+  LoraEntries entries;
+  const float* ax = nullptr;
+  int rows = 0;
+
+  /// Whether these are the deltas of these outputs, in this order.
+  template <typename... Outputs>
+  bool are_of(const Outputs*... outputs) const {
+    int i = 0;
+    return of.count == static_cast<int>(sizeof...(outputs)) && ((of.out[i++] == outputs) && ...);
+  }
 };
 
 void quantize(const float* x, int rows, int cols, int group_size, int bits, Quantized to,
