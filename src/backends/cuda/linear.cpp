@@ -126,11 +126,6 @@ void LinearEngine::product(const Matrices& matrices, Form form, const float* x, 
   }
 }
 
-bool LinearEngine::one_run_of_decode(std::int64_t rows) const {
-  const Run run = run_at(0, rows);
-  return run.rows == rows && !run.prompt;
-}
-
 /// For any form of the next product: none where it is not known, or of several.
 RowTiles LinearEngine::tiles_for(std::int64_t rows, std::int64_t cols) const {
   RowTiles to;
@@ -169,8 +164,12 @@ bool LinearEngine::swiglu(Activation gate, Activation up, Activation out) {
   const int rows = static_cast<int>(out.rows);
   const int cols = static_cast<int>(out.cols);
   if (to.halves.halves) {
-    finish_deltas();
-    tiles_.round_prompt(out.data, {gate.data, up.data}, rows, cols, to.element);
+    Gated gated{gate.data, up.data};
+    if (deltas_.of.count > 0) {
+      gate_deltas(take_deltas(), out.data, stream_);
+      gated = {};
+    }
+    tiles_.round_prompt(out.data, gated, rows, cols, to.element);
     return true;
   }
   if (!to.bytes.bytes && !to.tiled.bytes) return false;
@@ -201,8 +200,7 @@ bool LinearEngine::add_norm(float* x, const float* y, const float* weight, float
 
 void LinearEngine::finish_deltas() {
   if (deltas_.of.count == 0) return;
-  const Deltas deltas = take_deltas();
-  finish(deltas.of, deltas.entries, deltas.ax, deltas.rows, stream_);
+  finish(take_deltas(), stream_);
 }
 
 void LinearEngine::base(Activation x, std::span<const Projection> projections) {
@@ -242,6 +240,7 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
   bool any = false;
   int max_rank = 0;
   int max_rows = 0;
+  int max_prompt_rank = 0;
   int max_prompt_rows = 0;
   std::int64_t ax_floats = 0;
   for (const Projection& projection : projections) {
@@ -265,7 +264,8 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
         ax_floats += (static_cast<std::int64_t>(entry.row_count) * entry.rank + 3) / 4 * 4;
         int& most = run.prompt ? max_prompt_rows : max_rows;
         most = std::max(most, entry.row_count);
-        if (!run.prompt) max_rank = std::max(max_rank, entry.rank);
+        int& most_ranks = run.prompt ? max_prompt_rank : max_rank;
+        most_ranks = std::max(most_ranks, entry.rank);
         entries_.push_back(entry);
       }
     }
@@ -280,12 +280,9 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
   }
   float* ax = ax_ ? static_cast<float*>(ax_->data()) : nullptr;
   if (max_rows > 0) lora_a(entries, max_rank, max_rows, x.data, ax, stream_);
-  if (max_prompt_rows > 0) lora_a_prompts(entries, max_prompt_rows, x.data, ax, stream_);
-  const int rows = static_cast<int>(x.rows);
-  if (one_run_of_decode(x.rows))
-    deltas_ = {.of = last, .entries = entries, .ax = ax, .rows = rows};
-  else
-    finish(last, entries, ax, rows, stream_);
+  if (max_prompt_rows > 0)
+    lora_a_prompts(entries, max_prompt_rank, max_prompt_rows, x.cols % 4 != 0, x.data, ax, stream_);
+  deltas_ = {.of = last, .entries = entries, .ax = ax, .rows = static_cast<int>(x.rows)};
   return {};
 }
 

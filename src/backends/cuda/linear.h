@@ -25,7 +25,7 @@ class LinearEngine {
   /// As the seam says.
   void begin_step(std::span<const SequenceRows> sequences);
   /// As the seam says. Errors are those of growing the scratch memory for adapters. What adapters
-  /// and biases add to rows of decode is left in deltas().
+  /// and biases add is left in deltas().
   Result<void> linear(Activation x, std::span<const Projection> projections);
   Result<void> embed(const Weight& table, std::span<const std::int32_t> tokens,
                      std::span<const LoraRows> lora, Activation out);
@@ -63,7 +63,6 @@ class LinearEngine {
   void product(const Matrices& matrices, Form form, const float* x, int rows);
   void base(Activation x, std::span<const Projection> projections);
   Result<void> adapters(Activation x, std::span<const Projection> projections);
-  bool one_run_of_decode(std::int64_t rows) const;
   RowTiles tiles_for(std::int64_t rows, std::int64_t cols) const;
 
   cudaStream_t stream_;

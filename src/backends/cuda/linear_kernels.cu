@@ -1,5 +1,6 @@
 // Dense weights, adapters, biases, embed().
 
+#include "backends/cuda/finish.cuh"
 #include "backends/cuda/orders.cuh"
 #include "backends/cuda/tiled.cuh"
 
@@ -115,110 +116,26 @@ __global__ void __launch_bounds__(kNormThreads)
   ax[entry.ax_begin + (first_row + tid % kRows) * entry.rank + r] = parts[0];
 }
 
-constexpr int kFewRows = 64;       // up to here a block takes one
-constexpr int kMostMatching = 64;  // adapters of the same few rows
-
-/// The entries that concern a block, in their order, in shared memory. All of its threads call it.
-struct Matching {
-  short entry[kMostMatching];
-  int before[kWarps];
-  int count;
-
-  __device__ void find(const LoraEntries& entries, int matrix, int row_begin, int row_end) {
-    const int tid = static_cast<int>(threadIdx.x);
-    if (tid == 0) count = 0;
-    for (int base = 0; base < entries.count; base += kThreads) {
-      bool concerned = false;
-      if (base + tid < entries.count) {
-        const LoraEntry& one = entries[base + tid];
-        concerned = one.matrix == matrix && one.row_begin < row_end &&
-                    one.row_begin + one.row_count > row_begin;
-      }
-      const unsigned lanes = __ballot_sync(0xffffffffu, concerned);
-      if (tid % 32 == 0) before[tid / 32] = __popc(lanes);
-      __syncthreads();
-      int at = count + __popc(lanes & ((1u << (tid % 32)) - 1));
-      for (int w = 0; w < tid / 32; ++w) at += before[w];
-      if (concerned && at < kMostMatching) entry[at] = static_cast<short>(base + tid);
-      __syncthreads();
-      if (tid == kThreads - 1) count = at + (concerned ? 1 : 0);
-    }
-    __syncthreads();
-  }
-};
-
-/// scale * b . z for `Rows` rows of an entry, those of z as they are clamped to it.
-template <int Rows>
-__device__ void entry_deltas(const LoraEntry& entry, const float* ax, int o, int first_row,
-                             float (&deltas)[Rows]) {
-  const float* b = entry.b + static_cast<long long>(o) * entry.rank;
-  const float* z[Rows];
-#pragma unroll
-  for (int i = 0; i < Rows; ++i) {
-    deltas[i] = 0.0f;
-    const int row = min(max(first_row + i - entry.row_begin, 0), entry.row_count - 1);
-    z[i] = ax + entry.ax_begin + static_cast<long long>(row) * entry.rank;
-  }
-  int r = 0;
-  if (entry.rank % 4 == 0) {
-    for (; r < entry.rank; r += 4) {
-      const float4 four = *reinterpret_cast<const float4*>(b + r);
-#pragma unroll
-      for (int i = 0; i < Rows; ++i) {
-        deltas[i] = fmaf(four.x, z[i][r], deltas[i]);
-        deltas[i] = fmaf(four.y, z[i][r + 1], deltas[i]);
-        deltas[i] = fmaf(four.z, z[i][r + 2], deltas[i]);
-        deltas[i] = fmaf(four.w, z[i][r + 3], deltas[i]);
-      }
-    }
-  }
-  for (; r < entry.rank; ++r)
-#pragma unroll
-    for (int i = 0; i < Rows; ++i) deltas[i] = fmaf(b[r], z[i][r], deltas[i]);
-#pragma unroll
-  for (float& delta : deltas) delta *= entry.scale;
-}
+constexpr int kFewRows = 64;  // up to here a block takes one
 
 /// A thread an output of `Rows` rows.
 template <int Rows>
-__global__ void finish_kernel(Finish args, LoraEntries entries, const float* ax, int rows) {
+__global__ void finish_kernel(const __grid_constant__ Deltas deltas) {
   __shared__ Matching matching;
   allow_next();
   begin();
   const int matrix = static_cast<int>(blockIdx.z);
   const int first_row = static_cast<int>(blockIdx.y) * Rows;
-  const int out_features = args.rows[matrix];
+  const int out_features = deltas.of.rows[matrix];
   const int o = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  matching.find(entries, matrix, first_row, first_row + Rows);
-  if (o >= out_features || (matching.count == 0 && !args.bias[matrix])) return;
-  float* out = args.out[matrix] + static_cast<long long>(first_row) * out_features + o;
-  float y[Rows], sums[Rows];
-#pragma unroll
-  for (int i = 0; i < Rows; ++i) {
-    if (first_row + i >= rows) break;
-    y[i] = out[static_cast<long long>(i) * out_features];
-    sums[i] = args.bias[matrix] ? y[i] + args.bias[matrix][o] : y[i];
-  }
-  const bool all = matching.count > kMostMatching;  // too many to note: look at each again
-  for (int j = 0; j < (all ? entries.count : matching.count); ++j) {
-    const LoraEntry& entry = entries[all ? j : matching.entry[j]];
-    if (entry.matrix != matrix) continue;
-    float deltas[Rows];
-    entry_deltas(entry, ax, o, first_row, deltas);
-#pragma unroll
-    for (int i = 0; i < Rows; ++i) {
-      const int row = first_row + i - entry.row_begin;
-      if (row < 0 || row >= entry.row_count) continue;
-      if (entry.multiplier) {
-        const float multiplier = entry.multiplier[o];
-        deltas[i] = (multiplier - 1.0f) * y[i] + multiplier * deltas[i];
-      }
-      sums[i] += deltas[i];
-    }
-  }
+  matching.find(deltas.entries, matrix, first_row, first_row + Rows);
+  if (o >= out_features || (matching.count == 0 && !deltas.of.bias[matrix])) return;
+  float sums[Rows];
+  finished<Rows>(deltas, matching, matrix, o, first_row, sums);
+  float* out = deltas.of.out[matrix] + static_cast<long long>(first_row) * out_features + o;
 #pragma unroll
   for (int i = 0; i < Rows; ++i)
-    if (first_row + i < rows) out[static_cast<long long>(i) * out_features] = sums[i];
+    if (first_row + i < deltas.rows) out[static_cast<long long>(i) * out_features] = sums[i];
 }
 
 // --- embed -----------------------------------------------------------------------------------
@@ -283,18 +200,18 @@ void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float*
   launch(lora_a_kernel, grid, kNormThreads, 0, stream, entries, x, ax);
 }
 
-void finish(const Finish& args, const LoraEntries& entries, const float* ax, int rows,
-            cudaStream_t stream) {
+void finish(const Deltas& deltas, cudaStream_t stream) {
   int most = 0;
-  for (int i = 0; i < args.count; ++i) most = args.rows[i] > most ? args.rows[i] : most;
+  for (int i = 0; i < deltas.of.count; ++i)
+    most = deltas.of.rows[i] > most ? deltas.of.rows[i] : most;
   const auto blocks = blocks_for(most, kThreads);
-  const auto matrices = static_cast<unsigned>(args.count);
-  if (rows <= kFewRows)
-    launch(finish_kernel<1>, dim3(blocks, static_cast<unsigned>(rows), matrices), kThreads, 0,
-           stream, args, entries, ax, rows);
+  const auto matrices = static_cast<unsigned>(deltas.of.count);
+  if (deltas.rows <= kFewRows)
+    launch(finish_kernel<1>, dim3(blocks, static_cast<unsigned>(deltas.rows), matrices), kThreads,
+           0, stream, deltas);
   else
-    launch(finish_kernel<8>, dim3(blocks, blocks_for(rows, 8), matrices), kThreads, 0, stream, args,
-           entries, ax, rows);
+    launch(finish_kernel<8>, dim3(blocks, blocks_for(deltas.rows, 8), matrices), kThreads, 0,
+           stream, deltas);
 }
 
 void embed(const Matrix& table, const Matrices& format, const int* tokens, int count,

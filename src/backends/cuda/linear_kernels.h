@@ -86,8 +86,8 @@ struct Finish {
   int count = 0;
 };
 
-/// Biases and what adapters add to the outputs of a product of decode, where that is left to the
-/// kernel that reads them next. No outputs: nothing is left.
+/// Biases and what adapters add to the outputs of a product: left to the kernel that reads them
+/// next. No outputs: nothing is left.
 struct Deltas {
   Finish of;
   LoraEntries entries;
@@ -109,12 +109,13 @@ void dense_product(const Matrices& matrices, const float* x, int rows, cudaStrea
 /// ax[entry][row][r] = A_r . x_row, for the entries of decode.
 void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float* x, float* ax,
             cudaStream_t stream);
-/// The same for the entries of prompts.
-void lora_a_prompts(const LoraEntries& entries, int max_rows, const float* x, float* ax,
-                    cudaStream_t stream);
-/// out += bias + what the entries add
-void finish(const Finish& args, const LoraEntries& entries, const float* ax, int rows,
-            cudaStream_t stream);
+/// The same for the entries of prompts. `odd`: some have columns that are no multiple of four.
+void lora_a_prompts(const LoraEntries& entries, int max_rank, int max_rows, bool odd,
+                    const float* x, float* ax, cudaStream_t stream);
+/// Adds the deltas to the outputs that they are of.
+void finish(const Deltas& deltas, cudaStream_t stream);
+/// out = silu(gate) * up for the outputs of these deltas, with them.
+void gate_deltas(const Deltas& deltas, float* out, cudaStream_t stream);
 void embed(const Matrix& table, const Matrices& format, const int* tokens, int count,
            const LoraEntries& entries, float* out, cudaStream_t stream);
 
