@@ -24,6 +24,11 @@ __device__ inline int batch_byte(int column) {
   return column / 32 * 32 + column % 2 * 16 + column % 32 / 2;
 }
 
+/// The tile rows of a row of x: of hi, then of lo.
+__device__ inline int2 byte_tile_rows(const ByteTiles& to, int row) {
+  return make_int2(row, row + to.columns);
+}
+
 /// A lane's numbers of one group in q15, in columns `column`, `column` + kApart, ... of it; kLanes
 /// lanes side by side hold the group. All lanes of the warp call it.
 template <int kCount, int kLanes>
@@ -95,11 +100,11 @@ __device__ inline void put_columns(const RowTiles& to, int row, int column, int 
   if (to.bytes.bytes) {
     unsigned char* tile = to.bytes.bytes + number * to.bytes.columns * 128;
     const int byte = batch_byte(in_group);
-    const int low = row + to.bytes.columns;
-    put(tile + swizzled<64>(row, byte), even_hi);
-    put(tile + swizzled<64>(row, byte + 16), odd_hi);
-    put(tile + swizzled<64>(low, byte), even_lo);
-    put(tile + swizzled<64>(low, byte + 16), odd_lo);
+    const int2 rows = byte_tile_rows(to.bytes, row);
+    put(tile + swizzled<64>(rows.x, byte), even_hi);
+    put(tile + swizzled<64>(rows.x, byte + 16), odd_hi);
+    put(tile + swizzled<64>(rows.y, byte), even_lo);
+    put(tile + swizzled<64>(rows.y, byte + 16), odd_lo);
     if (in_group == 0) to.bytes.scales[number * to.bytes.columns + row] = group.scales;
   } else {
     const long long at = static_cast<long long>(row) * (cols / kTileGroup) + number;
@@ -129,8 +134,9 @@ __device__ inline void put_group(const RowTiles& to, int row, int number, int co
     if (to.bytes.bytes) {
       unsigned char* tile =
           to.bytes.bytes + static_cast<long long>(number) * to.bytes.columns * 128;
-      tile[swizzled<64>(row, batch_byte(column))] = hi;
-      tile[swizzled<64>(row + to.bytes.columns, batch_byte(column))] = lo;
+      const int2 rows = byte_tile_rows(to.bytes, row);
+      tile[swizzled<64>(rows.x, batch_byte(column))] = hi;
+      tile[swizzled<64>(rows.y, batch_byte(column))] = lo;
     } else {
       auto* bytes = reinterpret_cast<unsigned char*>(to.tiled.bytes + at * 8) + tile_byte(column);
       bytes[0] = hi;
