@@ -122,7 +122,10 @@ class CudaBackend : public Backend {
   void rope_and_store(const RopeStore& args) override {
     if (recorder_.rope_and_store(args)) return;
     do_noted();
-    if (!linear_.deltas().are_of(args.q.data, args.k.data, args.v.data)) flush();
+    const auto rows = static_cast<std::int64_t>(args.sequences.size());
+    if (rows != args.q.rows ||
+        !linear_.deltas().are_of(rows, args.q.data, args.k.data, args.v.data))
+      flush();
     auto held = attention_.hold_rope(args);
     if (!held) return remember(fail(std::move(held).error()));
     if (*held) return;
@@ -146,7 +149,7 @@ class CudaBackend : public Backend {
     assert(gate.rows * gate.cols == up.rows * up.cols);
     if (recorder_.swiglu(gate, up, out)) return;
     do_noted();
-    if (!linear_.deltas().are_of(gate.data, up.data)) flush();
+    if (!linear_.deltas().are_of(out.rows, gate.data, up.data)) flush();
     if (linear_.swiglu(gate, up, out)) return;
     flush();
     cuda::swiglu(gate.data, up.data, out.data, gate.rows * gate.cols, stream());
@@ -156,7 +159,7 @@ class CudaBackend : public Backend {
     assert(x.rows == y.rows && x.cols == y.cols);
     if (recorder_.add(x, y)) return;
     do_noted();
-    if (held_add_ || attention_.holds_rope() || !linear_.deltas().are_of(y.data)) flush();
+    if (held_add_ || attention_.holds_rope() || !linear_.deltas().are_of(y.rows, y.data)) flush();
     held_add_ = {x, y};
     if (!has_add_norm(x.cols)) flush();
   }

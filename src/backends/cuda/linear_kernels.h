@@ -94,11 +94,12 @@ struct Deltas {
   const float* ax = nullptr;
   int rows = 0;
 
-  /// Whether these are the deltas of these outputs, in this order.
+  /// Whether these are the deltas of these outputs of so many rows, in this order.
   template <typename... Outputs>
-  bool are_of(const Outputs*... outputs) const {
+  bool are_of(std::int64_t of_rows, const Outputs*... outputs) const {
     int i = 0;
-    return of.count == static_cast<int>(sizeof...(outputs)) && ((of.out[i++] == outputs) && ...);
+    return rows == of_rows && of.count == static_cast<int>(sizeof...(outputs)) &&
+           ((of.out[i++] == outputs) && ...);
   }
 };
 
