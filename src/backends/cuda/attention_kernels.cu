@@ -154,73 +154,6 @@ __global__ void rope_head_kernel(RopeArgs args, KvLayer kv, Places places) {
 
 // --- attention -------------------------------------------------------------------------------
 
-/// One row, one head of 128, one chunk of positions.
-template <KvFormat Format>
-__global__ void __launch_bounds__(kHeadThreads)
-    head_kernel(AttendArgs args, KvLayer kv, Places places) {
-  __shared__ HeadShared shared;
-  allow_next();
-  begin();
-  const int tid = static_cast<int>(threadIdx.x);
-  const int warp = tid / 32;
-  const int lane = tid % 32;
-  const int chunk = static_cast<int>(blockIdx.x);
-  const int head = static_cast<int>(blockIdx.y);
-  const RowPlace place = places.rows[args.row_begin + static_cast<int>(blockIdx.z)];
-  const int length = place.position + 1;
-  if (chunk * kHeadChunk >= length) return;
-  const int first = chunk * kHeadChunk + warp * kWarpPositions;
-  const long long out = (static_cast<long long>(place.row) * args.heads + head) * kHeadDim;
-  if (first < length) {
-    Positions<Format> at;
-    at.load(kv, places.blocks + place.blocks_begin, head / (args.heads / kv.heads), first, length,
-            lane);
-    float q[8];
-    load_eight(args.q + out + lane % 16 * 8, q);
-    float scores[kLanePositions];
-    const float most = score_positions<Format>([&](int j) { return at.keys[j]; }, q, args.scale,
-                                               first, length, lane, scores);
-    weigh_positions<Format>([&](int j) { return at.values[j]; }, scores, most, first, length, warp,
-                            lane, shared);
-  }
-  __syncthreads();
-  if (tid >= kHeadDim) return;
-  float2 total;
-  const float output = merge_warps(shared, length - chunk * kHeadChunk, tid, total);
-  if (length <= kHeadChunk) {
-    args.out[out + tid] = output / total.y;
-    return;
-  }
-  const long long part =
-      (static_cast<long long>(blockIdx.z) * args.heads + head) * args.spans + chunk;
-  args.parts[part * kHeadDim + tid] = output;
-  if (tid == 0) args.totals[part] = total;
-}
-
-__global__ void merge_head_kernel(AttendArgs args, Places places) {
-  allow_next();
-  begin();
-  const RowPlace place = places.rows[args.row_begin + static_cast<int>(blockIdx.y)];
-  const int chunks = place.position / kHeadChunk + 1;
-  if (chunks == 1) return;
-  const int head = static_cast<int>(blockIdx.x);
-  const long long first = (static_cast<long long>(blockIdx.y) * args.heads + head) * args.spans;
-  const int d = static_cast<int>(threadIdx.x);
-  args.out[(static_cast<long long>(place.row) * args.heads + head) * kHeadDim + d] =
-      merge_chunks(args.parts + first * kHeadDim, args.totals + first, chunks, d);
-}
-
-template <KvFormat Format>
-void attend_heads(const AttendArgs& args, const KvLayer& kv, const Places& places,
-                  cudaStream_t stream) {
-  const auto heads = static_cast<unsigned>(args.heads);
-  const auto rows = static_cast<unsigned>(args.row_count);
-  launch(head_kernel<Format>, dim3(static_cast<unsigned>(args.spans), heads, rows), kHeadThreads, 0,
-         stream, args, kv, places);
-  if (args.spans > 1)
-    launch(merge_head_kernel, dim3(heads, rows), kHeadDim, 0, stream, args, places);
-}
-
 template <KvFormat Format>
 __device__ float cell(const unsigned char* vector, int i) {
   if constexpr (Format == KvFormat::kF32) return reinterpret_cast<const float*>(vector)[i];
@@ -435,10 +368,6 @@ void rope_and_store(const RopeArgs& args, const KvLayer& kv, const Places& place
 }
 
 void attend(const AttendArgs& args, const KvLayer& kv, const Places& places, cudaStream_t stream) {
-  if (span_of(kv) == kHeadChunk) {
-    if (kv.format == KvFormat::kF16) return attend_heads<KvFormat::kF16>(args, kv, places, stream);
-    return attend_heads<KvFormat::kInt8>(args, kv, places, stream);
-  }
   switch (kv.format) {
     case KvFormat::kF32: launch_spans<KvFormat::kF32>(args, kv, places, stream); break;
     case KvFormat::kF16: launch_spans<KvFormat::kF16>(args, kv, places, stream); break;

@@ -61,6 +61,7 @@ struct AttendArgs {
   float* out = nullptr;
   float scale = 0.0f;
   int heads = 0;
+  int longest = 0;    ///< of the rows' lengths
   int spans = 0;      ///< of the longest row
   int row_begin = 0;  ///< of the rows in `places`, those of this pass
   int row_count = 0;
@@ -72,6 +73,7 @@ void rope_angles(const RowPlace* rows, int count, const float* inv_freq, int hal
                  cudaStream_t stream);
 void rope_and_store(const RopeArgs& args, const KvLayer& kv, const Places& places,
                     cudaStream_t stream);
+/// Any heads but those of row_attention.h.
 void attend(const AttendArgs& args, const KvLayer& kv, const Places& places, cudaStream_t stream);
 
 }  // namespace bobby::cuda

@@ -103,24 +103,43 @@ class CudaBackend : public Backend {
   void rms_norm(Activation x, const Weight& weight, float eps, Activation out) override {
     assert(x.rows == out.rows && x.cols == out.cols && weight.cols() == x.cols);
     if (recorder_.rms_norm(x, weight, eps, out)) return;
-    finish();
+    do_noted();
+    const float* y = nullptr;
+    if (held_add_ && same(held_add_->x, x))
+      y = std::exchange(held_add_, std::nullopt)->y.data;  // its deltas go with it
+    else
+      flush();
+    if (linear_.add_norm(x.data, y, vector_of(&weight), eps, out)) return;
     cuda::rms_norm(x.data, vector_of(&weight), eps, out.data, static_cast<int>(x.rows),
                    static_cast<int>(x.cols), stream());
   }
   void linear(Activation x, std::span<const Projection> projections) override {
     if (recorder_.linear(x, projections)) return;
-    finish();
+    do_noted();
+    flush();
     remember(linear_.linear(x, projections));
   }
   void rope_and_store(const RopeStore& args) override {
     if (recorder_.rope_and_store(args)) return;
-    finish();
+    do_noted();
+    const auto rows = static_cast<std::int64_t>(args.sequences.size());
+    if (rows != args.q.rows ||
+        !linear_.deltas().are_of(rows, args.q.data, args.k.data, args.v.data))
+      flush();
+    auto held = attention_.hold_rope(args);
+    if (!held) return remember(fail(std::move(held).error()));
+    if (*held) return;
+    flush();
     remember(attention_.rope_and_store(args));
   }
   void attention(const Attention& args) override {
     if (recorder_.attention(args)) return;
-    finish();
-    remember(attention_.attention(args));
+    do_noted();
+    if (!attention_.continues_rope(args)) flush();
+    const RowTiles tiles = linear_.columns_for(args.out.rows, args.out.cols);
+    remember(attention_.attention(args, tiles, linear_.take_deltas()));
+    if (attention_.rounds(args))
+      linear_.rounded(tiles, args.out.data, args.out.rows, args.out.cols);
   }
   void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
     finish();
@@ -129,20 +148,26 @@ class CudaBackend : public Backend {
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);
     if (recorder_.swiglu(gate, up, out)) return;
-    finish();
+    do_noted();
+    if (!linear_.deltas().are_of(out.rows, gate.data, up.data)) flush();
     if (linear_.swiglu(gate, up, out)) return;
+    flush();
     cuda::swiglu(gate.data, up.data, out.data, gate.rows * gate.cols, stream());
   }
+  /// Held back for the rms_norm() of the sum.
   void add(Activation x, Activation y) override {
     assert(x.rows == y.rows && x.cols == y.cols);
     if (recorder_.add(x, y)) return;
-    finish();
-    cuda::add(x.data, y.data, x.rows * x.cols, stream());
+    do_noted();
+    if (held_add_ || attention_.holds_rope() || !linear_.deltas().are_of(y.rows, y.data)) flush();
+    held_add_ = {x, y};
+    if (!has_add_norm(x.cols)) flush();
   }
   void select_rows(Activation x, std::span<const std::int32_t> rows, Activation out) override {
     assert(out.rows == static_cast<std::int64_t>(rows.size()) && x.cols == out.cols);
     if (recorder_.select_rows(x, rows, out)) return;
-    finish();
+    do_noted();
+    flush();
     const std::int32_t* numbers = arguments_.put(rows);
     if (!numbers)
       return remember(fail({.code = ErrorCode::kLimit, .problem = "no memory for row numbers"}));
@@ -162,8 +187,18 @@ class CudaBackend : public Backend {
 
  private:
   cudaStream_t stream() const { return stream_->get(); }
+  static bool same(const Activation& a, const Activation& b) {
+    return a.data == b.data && a.rows == b.rows && a.cols == b.cols;
+  }
   /// Enqueues what was noted: as one kernel, if it is a step that the kernel knows.
-  void finish();
+  void do_noted();
+  /// Enqueues what is held back, so that one kernel may do it with the operation that follows: what
+  /// adapters add to products, rope_and_store(), add().
+  void flush();
+  void finish() {
+    do_noted();
+    flush();
+  }
   Result<void> upload(const WeightView& view, std::byte* to);
   Result<void> upload_tiles(const WeightView& view, std::byte* to);
   /// What an operation could not do is reported by the next sync() or copy_out().
@@ -178,6 +213,10 @@ class CudaBackend : public Backend {
   StepArguments arguments_{stream()};
   LinearEngine linear_{stream(), arguments_};
   AttentionEngine attention_{stream()};
+  struct HeldAdd {
+    Activation x, y;
+  };
+  std::optional<HeldAdd> held_add_;
   std::shared_ptr<Unfinished> unfinished_ = std::make_shared<Unfinished>();
   StepRecorder recorder_;
   StepRunner steps_{stream()};
@@ -186,7 +225,14 @@ class CudaBackend : public Backend {
   std::optional<Error> failure_;
 };
 
-void CudaBackend::finish() {
+void CudaBackend::flush() {
+  linear_.finish_deltas();
+  attention_.finish_rope();
+  if (const auto held = std::exchange(held_add_, std::nullopt))
+    cuda::add(held->x.data, held->y.data, held->x.rows * held->x.cols, stream());
+}
+
+void CudaBackend::do_noted() {
   if (recorder_.empty()) return;
   auto done = steps_.run(recorder_);
   if (!done) return remember(fail(std::move(done).error())), recorder_.clear();

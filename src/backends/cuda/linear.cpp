@@ -4,6 +4,8 @@
 #include <cassert>
 #include <optional>
 
+#include "backends/cuda/gated_kernels.h"
+#include "backends/cuda/launch.cuh"
 #include "backends/cuda/tiled_kernels.h"
 #include "backends/cuda/weight.h"
 
@@ -47,12 +49,15 @@ void append(Matrices& matrices, const Projection& projection) {
 Result<void> LinearEngine::reserve(std::int64_t cols) {
   if (cols <= cols_) return {};
   if (cols_ == 0) arguments_.put(&cols_, 1);  // so that the first step finds its memory
+  planes_of_ = {};
   planes_.reset();
   scales_.reset();
   const auto numbers = static_cast<std::size_t>(kRowsAtOnce * ((cols + kChunk - 1) / kChunk));
   BOBBY_TRY(planes_, DeviceMemory::make(numbers * kChunk * 2));
   BOBBY_TRY(scales_, DeviceMemory::make(numbers * sizeof(float2)));
   BOBBY_CHECK(tiles_.reserve(cols));
+  load_norm_kernels();
+  load_gated_kernels();
   cols_ = cols;
   return {};
 }
@@ -99,8 +104,12 @@ void LinearEngine::round(const Matrices& format, Form form, float* x, int rows) 
     case Form::kPlanes:
       return quantize(x, rows, format.cols, format.chunks_a_group * kChunk, format.bits,
                       {bytes, scales}, stream_);
-    case Form::kTiled: return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
-    case Form::kBytes: return tiles_.round_batch(x, {}, rows, format.cols);
+    case Form::kTiled:
+      if (planes_of_.x == x && planes_of_.rows == rows && planes_of_.cols == format.cols &&
+          planes_of_.launch == launches())
+        return;
+      return quantize_tiled(x, rows, format.cols, {bytes, scales}, stream_);
+    case Form::kBytes: return tiles_.round_batch(x, rows, format.cols);
     case Form::kHalves: return tiles_.round_prompt(x, {}, rows, format.cols, format.element);
   }
 }
@@ -117,18 +126,81 @@ void LinearEngine::product(const Matrices& matrices, Form form, const float* x, 
   }
 }
 
+/// For any form of the next product: none where it is not known, or of several.
+RowTiles LinearEngine::tiles_for(std::int64_t rows, std::int64_t cols) const {
+  RowTiles to;
+  if (!last_tiled_ || cols % kTileGroup != 0 || cols > cols_) return to;
+  const Run run = run_at(0, rows);
+  if (run.rows != rows || rows > kRowsAtOnce) return to;
+  if (tiles_.ready() && run.prompt) {
+    to.halves = tiles_.half_tiles();
+    to.element = tiles_.last_element();
+  } else if (tiles_.ready() && rows > kFewRows) {
+    to.bytes = tiles_.byte_tiles(static_cast<int>(rows));
+  } else {
+    to.tiled = {static_cast<uint4*>(planes_->data()), static_cast<float2*>(scales_->data())};
+  }
+  return to;
+}
+
+RowTiles LinearEngine::columns_for(std::int64_t rows, std::int64_t cols) const {
+  RowTiles to = tiles_for(rows, cols);
+  to.halves = {};
+  return to;
+}
+
+void LinearEngine::rounded(const RowTiles& tiles, const float* x, std::int64_t rows,
+                           std::int64_t cols) {
+  if (tiles.halves.halves)
+    tiles_.rounded_prompt(x, static_cast<int>(rows), static_cast<int>(cols), tiles.element);
+  else if (tiles.bytes.bytes)
+    tiles_.rounded_batch(x, static_cast<int>(rows), static_cast<int>(cols));
+  else if (tiles.tiled.bytes)
+    planes_of_ = {x, rows, cols, launches()};
+}
+
 bool LinearEngine::swiglu(Activation gate, Activation up, Activation out) {
-  if (!tiles_.ready() || out.rows <= kFewRows || out.cols % kTileGroup != 0 || out.cols > cols_)
-    return false;
-  const Run run = run_at(0, out.rows);
-  if (run.rows != out.rows) return false;
+  const RowTiles to = tiles_for(out.rows, out.cols);
   const int rows = static_cast<int>(out.rows);
   const int cols = static_cast<int>(out.cols);
-  if (run.prompt)
-    tiles_.round_prompt(out.data, {gate.data, up.data}, rows, cols, tiles_.last_element());
-  else
-    tiles_.round_batch(out.data, {gate.data, up.data}, rows, cols);
+  if (to.halves.halves) {
+    Gated gated{gate.data, up.data};
+    if (deltas_.of.count > 0) {
+      gate_deltas(take_deltas(), out.data, stream_);
+      gated = {};
+    }
+    tiles_.round_prompt(out.data, gated, rows, cols, to.element);
+    return true;
+  }
+  if (!to.bytes.bytes && !to.tiled.bytes) return false;
+  gate_rows(
+      {.gate = gate.data, .up = up.data, .out = out.data, .rows = rows, .cols = cols, .tiles = to},
+      take_deltas(), stream_);
+  rounded(to, out.data, rows, cols);
   return true;
+}
+
+bool LinearEngine::add_norm(float* x, const float* y, const float* weight, float eps,
+                            Activation out) {
+  if (!has_add_norm(out.cols)) return false;
+  const RowTiles to = tiles_for(out.rows, out.cols);
+  if (to.halves.halves) finish_deltas();
+  cuda::add_norm({.x = x,
+                  .y = y,
+                  .weight = weight,
+                  .eps = eps,
+                  .out = out.data,
+                  .rows = static_cast<int>(out.rows),
+                  .cols = static_cast<int>(out.cols),
+                  .tiles = to},
+                 take_deltas(), stream_);
+  rounded(to, out.data, out.rows, out.cols);
+  return true;
+}
+
+void LinearEngine::finish_deltas() {
+  if (deltas_.of.count == 0) return;
+  finish(take_deltas(), stream_);
 }
 
 void LinearEngine::base(Activation x, std::span<const Projection> projections) {
@@ -149,6 +221,7 @@ void LinearEngine::base(Activation x, std::span<const Projection> projections) {
         matrices.each[matrices.count - 1].out += begin * projections[i].out.cols;
       }
       const Form form = form_for(matrices, run);
+      last_tiled_ = matrices.tiled;
       const bool same = rounded && rounded->bits == matrices.bits &&
                         rounded->chunks_a_group == matrices.chunks_a_group &&
                         rounded->tiled == matrices.tiled && rounded->element == matrices.element;
@@ -161,25 +234,13 @@ void LinearEngine::base(Activation x, std::span<const Projection> projections) {
   }
 }
 
-Result<LoraEntries> LinearEngine::entries_on_device() {
-  LoraEntries entries;
-  entries.count = static_cast<int>(entries_.size());
-  if (entries.count <= LoraEntries::kInline) {
-    std::copy(entries_.begin(), entries_.end(), entries.few);
-    return entries;
-  }
-  entries.many = arguments_.put(std::span<const LoraEntry>(entries_));
-  if (!entries.many)
-    return fail({.code = ErrorCode::kLimit, .problem = "no memory for a step's adapters"});
-  return entries;
-}
-
 Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> projections) {
   entries_.clear();
   Finish last;
   bool any = false;
   int max_rank = 0;
   int max_rows = 0;
+  int max_prompt_rank = 0;
   int max_prompt_rows = 0;
   std::int64_t ax_floats = 0;
   for (const Projection& projection : projections) {
@@ -199,17 +260,19 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
         entry.matrix = last.count;
         entry.ax_begin = static_cast<int>(ax_floats);
         entry.prompt = run.prompt;
-        ax_floats += static_cast<std::int64_t>(entry.row_count) * entry.rank;
+        // In fours, as rows of z are read.
+        ax_floats += (static_cast<std::int64_t>(entry.row_count) * entry.rank + 3) / 4 * 4;
         int& most = run.prompt ? max_prompt_rows : max_rows;
         most = std::max(most, entry.row_count);
-        if (!run.prompt) max_rank = std::max(max_rank, entry.rank);
+        int& most_ranks = run.prompt ? max_prompt_rank : max_rank;
+        most_ranks = std::max(most_ranks, entry.rank);
         entries_.push_back(entry);
       }
     }
     ++last.count;
   }
   if (!any && entries_.empty()) return {};
-  BOBBY_TRY(const LoraEntries entries, entries_on_device());
+  BOBBY_TRY(const LoraEntries entries, tables_.find(entries_));
   const std::size_t needed = static_cast<std::size_t>(ax_floats) * sizeof(float);
   if (needed > 0 && (!ax_ || ax_->size() < needed)) {
     ax_.reset();
@@ -217,8 +280,9 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
   }
   float* ax = ax_ ? static_cast<float*>(ax_->data()) : nullptr;
   if (max_rows > 0) lora_a(entries, max_rank, max_rows, x.data, ax, stream_);
-  if (max_prompt_rows > 0) lora_a_prompts(entries, max_prompt_rows, x.data, ax, stream_);
-  finish(last, entries, ax, static_cast<int>(x.rows), stream_);
+  if (max_prompt_rows > 0)
+    lora_a_prompts(entries, max_prompt_rank, max_prompt_rows, x.cols % 4 != 0, x.data, ax, stream_);
+  deltas_ = {.of = last, .entries = entries, .ax = ax, .rows = static_cast<int>(x.rows)};
   return {};
 }
 
@@ -226,6 +290,7 @@ Result<void> LinearEngine::linear(Activation x, std::span<const Projection> proj
   while (!projections.empty()) {
     const auto some = projections.first(std::min<std::size_t>(projections.size(), kMatrices));
     base(x, some);
+    finish_deltas();  // of the projections before
     BOBBY_CHECK(adapters(x, some));
     projections = projections.subspan(some.size());
   }
@@ -239,7 +304,7 @@ Result<void> LinearEngine::embed(const Weight& table, std::span<const std::int32
   for (const LoraRows& rows : lora)
     if (rows.row_count > 0)
       entries_.push_back(static_cast<const CudaLora&>(*rows.lora).entry(rows));
-  BOBBY_TRY(const LoraEntries entries, entries_on_device());
+  BOBBY_TRY(const LoraEntries entries, tables_.find(entries_));
   const std::int32_t* ids = arguments_.put(tokens);
   if (!ids) return fail({.code = ErrorCode::kLimit, .problem = "no memory for a step's tokens"});
   cuda::embed(on_device(table).matrix(), format_of(table), ids, static_cast<int>(tokens.size()),

@@ -2,11 +2,13 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backends/backend.h"
+#include "backends/cuda/adapter_tables.h"
 #include "backends/cuda/device.h"
-#include "backends/cuda/linear_kernels.h"
+#include "backends/cuda/norm_kernels.h"
 #include "backends/cuda/tile_engine.h"
 
 namespace bobby::cuda {
@@ -22,12 +24,28 @@ class LinearEngine {
 
   /// As the seam says.
   void begin_step(std::span<const SequenceRows> sequences);
-  /// As the seam says. Errors are those of growing the scratch memory for adapters.
-  /// As the seam says, where the product that will read `out` wants it rounded; else false.
-  bool swiglu(Activation gate, Activation up, Activation out);
+  /// As the seam says. Errors are those of growing the scratch memory for adapters. What adapters
+  /// and biases add is left in deltas().
   Result<void> linear(Activation x, std::span<const Projection> projections);
   Result<void> embed(const Weight& table, std::span<const std::int32_t> tokens,
                      std::span<const LoraRows> lora, Activation out);
+  /// As the seam says, where the product that will read `out` wants it rounded; else false. Takes
+  /// the deltas of gate and up.
+  bool swiglu(Activation gate, Activation up, Activation out);
+  /// rms_norm() of x after x += y (null: of x as it is), rounded, where a block holds a row; else
+  /// false. Takes the deltas of y.
+  bool add_norm(float* x, const float* y, const float* weight, float eps, Activation out);
+
+  /// What is still to be added to the outputs of the last linear().
+  const Deltas& deltas() const { return deltas_; }
+  Deltas take_deltas() { return std::exchange(deltas_, {}); }
+  /// Adds it.
+  void finish_deltas();
+
+  /// Where an x of the next linear() can be put rounded by the kernel that makes it, in columns; it
+  /// says rounded() then.
+  RowTiles columns_for(std::int64_t rows, std::int64_t cols) const;
+  void rounded(const RowTiles& tiles, const float* x, std::int64_t rows, std::int64_t cols);
 
  private:
   /// Rows that one launch takes.
@@ -45,7 +63,7 @@ class LinearEngine {
   void product(const Matrices& matrices, Form form, const float* x, int rows);
   void base(Activation x, std::span<const Projection> projections);
   Result<void> adapters(Activation x, std::span<const Projection> projections);
-  Result<LoraEntries> entries_on_device();
+  RowTiles tiles_for(std::int64_t rows, std::int64_t cols) const;
 
   cudaStream_t stream_;
   StepArguments& arguments_;
@@ -55,6 +73,16 @@ class LinearEngine {
   std::unique_ptr<DeviceMemory> ax_;
   std::vector<LoraEntry> entries_;
   TileEngine tiles_;
+  AdapterTables tables_{stream_};
+  Deltas deltas_;
+  /// What lies rounded in planes_ in tile order, as long as no kernel has run since.
+  struct {
+    const float* x = nullptr;
+    std::int64_t rows = 0;
+    std::int64_t cols = 0;
+    unsigned long long launch = 0;
+  } planes_of_;
+  bool last_tiled_ = false;  ///< the last product's weights were in tile order
   std::int64_t step_rows_ = 0;
   std::vector<Run> prompts_;  // of the step, in order
 };

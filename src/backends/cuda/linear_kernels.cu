@@ -1,5 +1,6 @@
 // Dense weights, adapters, biases, embed().
 
+#include "backends/cuda/finish.cuh"
 #include "backends/cuda/orders.cuh"
 #include "backends/cuda/tiled.cuh"
 
@@ -43,136 +44,98 @@ __global__ void __launch_bounds__(kThreads)
 
 // --- LoRA and bias ---------------------------------------------------------------------------
 
-/// The order of sums is dot_eight()'s over kNormThreads threads: the whole-step kernel has the
-/// same.
+constexpr int kRanks = 2;  // rows of A and
+constexpr int kRows = 4;   // of x that a block multiplies
+constexpr int kDots = kRanks * kRows;
+
+/// warp_sum() of eight numbers at once: the same tree, but lane l keeps the sum of number l / 4.
+__device__ float sum_dots(const float (&x)[kDots], int lane) {
+  float four[4], two[2];
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    four[i] = (lane & 16 ? x[i + 4] : x[i]) +
+              __shfl_xor_sync(0xffffffffu, lane & 16 ? x[i] : x[i + 4], 16);
+#pragma unroll
+  for (int i = 0; i < 2; ++i)
+    two[i] = (lane & 8 ? four[i + 2] : four[i]) +
+             __shfl_xor_sync(0xffffffffu, lane & 8 ? four[i] : four[i + 2], 8);
+  float one =
+      (lane & 4 ? two[1] : two[0]) + __shfl_xor_sync(0xffffffffu, lane & 4 ? two[0] : two[1], 4);
+  one += __shfl_xor_sync(0xffffffffu, one, 2);
+  return one + __shfl_xor_sync(0xffffffffu, one, 1);
+}
+
+/// The order of sums is dot_eight()'s over kNormThreads threads, then block_sum()'s: the whole-step
+/// kernel has the same. A block reads its rows of A once for four rows of x.
 __global__ void __launch_bounds__(kNormThreads)
-    lora_a_kernel(LoraEntries entries, const float* x, float* ax) {
-  __shared__ float shared[32];
+    lora_a_kernel(const __grid_constant__ LoraEntries entries, const float* x, float* ax) {
+  __shared__ float sums[kNormThreads / 32][kDots];
   allow_next();
-  begin();
   const LoraEntry& entry = entries[static_cast<int>(blockIdx.z)];
-  const int r = static_cast<int>(blockIdx.x);
-  const int row = static_cast<int>(blockIdx.y);
-  if (entry.prompt || r >= entry.rank || row >= entry.row_count) return;
+  const int first_rank = static_cast<int>(blockIdx.x) * kRanks;
+  const int first_row = static_cast<int>(blockIdx.y) * kRows;
+  if (entry.prompt || first_rank >= entry.rank || first_row >= entry.row_count) return begin();
   const int cols = entry.in_features;
-  const float* a = entry.a + static_cast<long long>(r) * cols;
-  const float* from = x + static_cast<long long>(entry.row_begin + row) * cols;
-  float sum = 0.0f;
-#pragma unroll 2
-  for (int at = static_cast<int>(threadIdx.x) * 8; at < cols; at += kNormStretch) {
-    float of_a[8], of_x[8];
-    load_eight_of(a, at, cols, of_a);
-    load_eight_of(from, at, cols, of_x);
-    sum = dot_eight(of_a, of_x, sum);
+  const int rows = min(kRows, entry.row_count - first_row);
+  const int tid = static_cast<int>(threadIdx.x);
+  const float* a = entry.a + static_cast<long long>(first_rank) * cols;
+  const int second = min(1, entry.rank - 1 - first_rank) * cols;
+  const float* from = x + static_cast<long long>(entry.row_begin + first_row) * cols;
+  float dots[kDots] = {};
+  for (int at = tid * 8, stretch = 0; stretch * kNormStretch < cols;
+       at += kNormStretch, ++stretch) {
+    float of_a[kRanks][8], of_x[kRows][8];
+    if (at < cols) {
+      load_eight_of(a, at, cols, of_a[0]);
+      load_eight_of(a + second, at, cols, of_a[1]);
+    }
+    if (stretch == 0) begin();  // A is under way while x is still being made
+    if (at >= cols) continue;
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+      if (i < rows) load_eight_of(from + static_cast<long long>(i) * cols, at, cols, of_x[i]);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+      if (i < rows)
+#pragma unroll
+        for (int r = 0; r < kRanks; ++r)
+          dots[r * kRows + i] = dot_eight(of_a[r], of_x[i], dots[r * kRows + i]);
   }
-  sum = block_sum(sum, shared);
-  if (threadIdx.x == 0) ax[entry.ax_begin + row * entry.rank + r] = sum;
+  const float sum = sum_dots(dots, tid % 32);
+  if (tid % 4 == 0) sums[tid / 32][tid % 32 / 4] = sum;
+  __syncthreads();
+  const int r = first_rank + tid / kRows;
+  if (tid >= kDots || tid % kRows >= rows || r >= entry.rank) return;
+  float parts[kNormThreads / 32];
+#pragma unroll
+  for (int w = 0; w < kNormThreads / 32; ++w) parts[w] = sums[w][tid] + 0.0f;
+#pragma unroll
+  for (int half = kNormThreads / 64; half > 0; half /= 2)
+#pragma unroll
+    for (int w = 0; w < half; ++w) parts[w] += parts[w + half];
+  ax[entry.ax_begin + (first_row + tid % kRows) * entry.rank + r] = parts[0];
 }
 
-constexpr int kFewRows = 64;       // up to here a block takes one
-constexpr int kMostMatching = 64;  // adapters of the same few rows
-
-/// The entries that concern a block, in their order, in shared memory. All of its threads call it.
-struct Matching {
-  short entry[kMostMatching];
-  int before[kWarps];
-  int count;
-
-  __device__ void find(const LoraEntries& entries, int matrix, int row_begin, int row_end) {
-    const int tid = static_cast<int>(threadIdx.x);
-    if (tid == 0) count = 0;
-    for (int base = 0; base < entries.count; base += kThreads) {
-      bool concerned = false;
-      if (base + tid < entries.count) {
-        const LoraEntry& one = entries[base + tid];
-        concerned = one.matrix == matrix && one.row_begin < row_end &&
-                    one.row_begin + one.row_count > row_begin;
-      }
-      const unsigned lanes = __ballot_sync(0xffffffffu, concerned);
-      if (tid % 32 == 0) before[tid / 32] = __popc(lanes);
-      __syncthreads();
-      int at = count + __popc(lanes & ((1u << (tid % 32)) - 1));
-      for (int w = 0; w < tid / 32; ++w) at += before[w];
-      if (concerned && at < kMostMatching) entry[at] = static_cast<short>(base + tid);
-      __syncthreads();
-      if (tid == kThreads - 1) count = at + (concerned ? 1 : 0);
-    }
-    __syncthreads();
-  }
-};
-
-/// scale * b . z for `Rows` rows of an entry, those of z as they are clamped to it.
-template <int Rows>
-__device__ void entry_deltas(const LoraEntry& entry, const float* ax, int o, int first_row,
-                             float (&deltas)[Rows]) {
-  const float* b = entry.b + static_cast<long long>(o) * entry.rank;
-  const float* z[Rows];
-#pragma unroll
-  for (int i = 0; i < Rows; ++i) {
-    deltas[i] = 0.0f;
-    const int row = min(max(first_row + i - entry.row_begin, 0), entry.row_count - 1);
-    z[i] = ax + entry.ax_begin + static_cast<long long>(row) * entry.rank;
-  }
-  int r = 0;
-  if (entry.rank % 4 == 0) {
-    for (; r < entry.rank; r += 4) {
-      const float4 four = *reinterpret_cast<const float4*>(b + r);
-#pragma unroll
-      for (int i = 0; i < Rows; ++i) {
-        deltas[i] = fmaf(four.x, z[i][r], deltas[i]);
-        deltas[i] = fmaf(four.y, z[i][r + 1], deltas[i]);
-        deltas[i] = fmaf(four.z, z[i][r + 2], deltas[i]);
-        deltas[i] = fmaf(four.w, z[i][r + 3], deltas[i]);
-      }
-    }
-  }
-  for (; r < entry.rank; ++r)
-#pragma unroll
-    for (int i = 0; i < Rows; ++i) deltas[i] = fmaf(b[r], z[i][r], deltas[i]);
-#pragma unroll
-  for (float& delta : deltas) delta *= entry.scale;
-}
+constexpr int kFewRows = 64;  // up to here a block takes one
 
 /// A thread an output of `Rows` rows.
 template <int Rows>
-__global__ void finish_kernel(Finish args, LoraEntries entries, const float* ax, int rows) {
+__global__ void finish_kernel(const __grid_constant__ Deltas deltas) {
   __shared__ Matching matching;
   allow_next();
   begin();
   const int matrix = static_cast<int>(blockIdx.z);
   const int first_row = static_cast<int>(blockIdx.y) * Rows;
-  const int out_features = args.rows[matrix];
+  const int out_features = deltas.of.rows[matrix];
   const int o = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  matching.find(entries, matrix, first_row, first_row + Rows);
-  if (o >= out_features || (matching.count == 0 && !args.bias[matrix])) return;
-  float* out = args.out[matrix] + static_cast<long long>(first_row) * out_features + o;
-  float y[Rows], sums[Rows];
-#pragma unroll
-  for (int i = 0; i < Rows; ++i) {
-    if (first_row + i >= rows) break;
-    y[i] = out[static_cast<long long>(i) * out_features];
-    sums[i] = args.bias[matrix] ? y[i] + args.bias[matrix][o] : y[i];
-  }
-  const bool all = matching.count > kMostMatching;  // too many to note: look at each again
-  for (int j = 0; j < (all ? entries.count : matching.count); ++j) {
-    const LoraEntry& entry = entries[all ? j : matching.entry[j]];
-    if (entry.matrix != matrix) continue;
-    float deltas[Rows];
-    entry_deltas(entry, ax, o, first_row, deltas);
-#pragma unroll
-    for (int i = 0; i < Rows; ++i) {
-      const int row = first_row + i - entry.row_begin;
-      if (row < 0 || row >= entry.row_count) continue;
-      if (entry.multiplier) {
-        const float multiplier = entry.multiplier[o];
-        deltas[i] = (multiplier - 1.0f) * y[i] + multiplier * deltas[i];
-      }
-      sums[i] += deltas[i];
-    }
-  }
+  matching.find(deltas.entries, matrix, first_row, first_row + Rows);
+  if (o >= out_features || (matching.count == 0 && !deltas.of.bias[matrix])) return;
+  float sums[Rows];
+  finished<Rows>(deltas, matching, matrix, o, first_row, sums);
+  float* out = deltas.of.out[matrix] + static_cast<long long>(first_row) * out_features + o;
 #pragma unroll
   for (int i = 0; i < Rows; ++i)
-    if (first_row + i < rows) out[static_cast<long long>(i) * out_features] = sums[i];
+    if (first_row + i < deltas.rows) out[static_cast<long long>(i) * out_features] = sums[i];
 }
 
 // --- embed -----------------------------------------------------------------------------------
@@ -232,23 +195,23 @@ void dense_product(const Matrices& matrices, const float* x, int rows, cudaStrea
 
 void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float* x, float* ax,
             cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(max_rank), static_cast<unsigned>(max_rows),
+  const dim3 grid(blocks_for(max_rank, kRanks), blocks_for(max_rows, kRows),
                   static_cast<unsigned>(entries.count));
   launch(lora_a_kernel, grid, kNormThreads, 0, stream, entries, x, ax);
 }
 
-void finish(const Finish& args, const LoraEntries& entries, const float* ax, int rows,
-            cudaStream_t stream) {
+void finish(const Deltas& deltas, cudaStream_t stream) {
   int most = 0;
-  for (int i = 0; i < args.count; ++i) most = args.rows[i] > most ? args.rows[i] : most;
+  for (int i = 0; i < deltas.of.count; ++i)
+    most = deltas.of.rows[i] > most ? deltas.of.rows[i] : most;
   const auto blocks = blocks_for(most, kThreads);
-  const auto matrices = static_cast<unsigned>(args.count);
-  if (rows <= kFewRows)
-    launch(finish_kernel<1>, dim3(blocks, static_cast<unsigned>(rows), matrices), kThreads, 0,
-           stream, args, entries, ax, rows);
+  const auto matrices = static_cast<unsigned>(deltas.of.count);
+  if (deltas.rows <= kFewRows)
+    launch(finish_kernel<1>, dim3(blocks, static_cast<unsigned>(deltas.rows), matrices), kThreads,
+           0, stream, deltas);
   else
-    launch(finish_kernel<8>, dim3(blocks, blocks_for(rows, 8), matrices), kThreads, 0, stream, args,
-           entries, ax, rows);
+    launch(finish_kernel<8>, dim3(blocks, blocks_for(deltas.rows, 8), matrices), kThreads, 0,
+           stream, deltas);
 }
 
 void embed(const Matrix& table, const Matrices& format, const int* tokens, int count,

@@ -60,6 +60,8 @@ struct LoraEntry {
   int ax_begin = 0;     ///< where in `ax` [row_count, rank] begins
   int matrix = 0;       ///< which of the projections
   bool prompt = false;  ///< rows of a prompt: their A has a kernel of its own
+
+  bool operator==(const LoraEntry&) const = default;
 };
 
 /// Few entries travel with the launch, more lie in device memory.
@@ -84,6 +86,23 @@ struct Finish {
   int count = 0;
 };
 
+/// Biases and what adapters add to the outputs of a product: left to the kernel that reads them
+/// next. No outputs: nothing is left.
+struct Deltas {
+  Finish of;
+  LoraEntries entries;
+  const float* ax = nullptr;
+  int rows = 0;
+
+  /// Whether these are the deltas of these outputs of so many rows, in this order.
+  template <typename... Outputs>
+  bool are_of(std::int64_t of_rows, const Outputs*... outputs) const {
+    int i = 0;
+    return rows == of_rows && of.count == static_cast<int>(sizeof...(outputs)) &&
+           ((of.out[i++] == outputs) && ...);
+  }
+};
+
 void quantize(const float* x, int rows, int cols, int group_size, int bits, Quantized to,
               cudaStream_t stream);
 void affine_product(const Matrices& matrices, Quantized x, int rows, cudaStream_t stream);
@@ -91,12 +110,13 @@ void dense_product(const Matrices& matrices, const float* x, int rows, cudaStrea
 /// ax[entry][row][r] = A_r . x_row, for the entries of decode.
 void lora_a(const LoraEntries& entries, int max_rank, int max_rows, const float* x, float* ax,
             cudaStream_t stream);
-/// The same for the entries of prompts.
-void lora_a_prompts(const LoraEntries& entries, int max_rows, const float* x, float* ax,
-                    cudaStream_t stream);
-/// out += bias + what the entries add
-void finish(const Finish& args, const LoraEntries& entries, const float* ax, int rows,
-            cudaStream_t stream);
+/// The same for the entries of prompts. `odd`: some have columns that are no multiple of four.
+void lora_a_prompts(const LoraEntries& entries, int max_rank, int max_rows, bool odd,
+                    const float* x, float* ax, cudaStream_t stream);
+/// Adds the deltas to the outputs that they are of.
+void finish(const Deltas& deltas, cudaStream_t stream);
+/// out = silu(gate) * up for the outputs of these deltas, with them.
+void gate_deltas(const Deltas& deltas, float* out, cudaStream_t stream);
 void embed(const Matrix& table, const Matrices& format, const int* tokens, int count,
            const LoraEntries& entries, float* out, cudaStream_t stream);
 

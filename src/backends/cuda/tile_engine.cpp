@@ -1,6 +1,5 @@
 #include "backends/cuda/tile_engine.h"
 
-#include "backends/cuda/launch.cuh"
 #include "backends/cuda/tile_order.h"
 
 namespace bobby::cuda {
@@ -9,6 +8,7 @@ Result<void> TileEngine::reserve(std::int64_t cols) {
   if (!has_warpgroups() || cols <= cols_) return {};
   const auto numbers = static_cast<std::size_t>(cols);
   const std::size_t groups = (numbers + kTileGroup - 1) / kTileGroup;
+  rounded_ = {};
   bytes_.reset();
   halves_.reset();
   BOBBY_TRY(byte_scales_, DeviceMemory::make(kBatchRows * groups * sizeof(float2)));
@@ -44,12 +44,10 @@ bool TileEngine::has(const Rounded& wanted) const {
          rounded_.element == wanted.element && rounded_.launch == launches();
 }
 
-void TileEngine::round_batch(float* x, Gated gated, int rows, int cols) {
-  Rounded wanted{.x = x, .rows = rows, .cols = cols};
-  if (!gated.gate && has(wanted)) return;
-  to_byte_tiles(x, gated, rows, cols, byte_tiles(rows), stream_);
-  wanted.launch = launches();
-  rounded_ = wanted;
+void TileEngine::round_batch(const float* x, int rows, int cols) {
+  if (has({.x = x, .rows = rows, .cols = cols})) return;
+  to_byte_tiles(x, rows, cols, byte_tiles(rows), stream_);
+  rounded_batch(x, rows, cols);
 }
 
 void TileEngine::batch(const Matrices& matrices, int rows) {
@@ -59,12 +57,10 @@ void TileEngine::batch(const Matrices& matrices, int rows) {
 }
 
 void TileEngine::round_prompt(float* x, Gated gated, int rows, int cols, Element element) {
-  Rounded wanted{.x = x, .rows = rows, .cols = cols, .element = element};
-  if (!gated.gate && has(wanted)) return;
-  to_half_tiles(x, gated, rows, cols, element, half_tiles(), stream_);
-  wanted.launch = launches();
-  rounded_ = wanted;
   last_element_ = element;
+  if (!gated.gate && has({.x = x, .rows = rows, .cols = cols, .element = element})) return;
+  to_half_tiles(x, gated, rows, cols, element, half_tiles(), stream_);
+  rounded_prompt(x, rows, cols, element);
 }
 
 void TileEngine::prompt(const Matrices& matrices, int rows) {

@@ -4,6 +4,7 @@
 
 #include "backends/cuda/batch_kernels.h"
 #include "backends/cuda/device.h"
+#include "backends/cuda/launch.cuh"
 
 namespace bobby::cuda {
 
@@ -22,7 +23,7 @@ class TileEngine {
 
   // x is [rows, cols]; a product is of the last x that was rounded for it. What was just rounded
   // is not rounded again. `gated`: x is made of it first.
-  void round_batch(float* x, Gated gated, int rows, int cols);
+  void round_batch(const float* x, int rows, int cols);
   void batch(const Matrices& matrices, int rows);
   /// `element`: of the weights' biases.
   void round_prompt(float* x, Gated gated, int rows, int cols, Element element);
@@ -30,10 +31,17 @@ class TileEngine {
   /// The `element` of the last prompt's weights.
   Element last_element() const { return last_element_; }
 
- private:
+  /// Where another kernel may put an x as round_batch() or round_prompt() would; then it says so.
   ByteTiles byte_tiles(int rows) const;
   HalfTiles half_tiles() const;
+  void rounded_batch(const float* x, int rows, int cols) {
+    rounded_ = {.x = x, .rows = rows, .cols = cols, .launch = launches()};
+  }
+  void rounded_prompt(const float* x, int rows, int cols, Element element) {
+    rounded_ = {.x = x, .rows = rows, .cols = cols, .element = element, .launch = launches()};
+  }
 
+ private:
   /// What lies rounded, as long as no kernel has run since.
   struct Rounded {
     const float* x = nullptr;

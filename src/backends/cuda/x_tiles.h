@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 
 #include "backends/cuda/linear_kernels.h"
+#include "backends/cuda/tiled_kernels.h"
 
 namespace bobby::cuda {
 
@@ -36,6 +37,15 @@ constexpr int byte_tile_columns(int rows) {
   return rows <= 16 ? 16 : rows <= 32 ? 32 : 64;
 }
 
+/// Where a kernel that makes rows of x puts them rounded for the product that follows: one of
+/// these, or none.
+struct RowTiles {
+  TiledX tiled;
+  ByteTiles bytes;
+  HalfTiles halves;
+  Element element = Element::kBF16;  ///< of the sums of halves
+};
+
 /// silu(gate) * up on its way into tiles, row for row: x is written, too.
 struct Gated {
   const float* gate = nullptr;  ///< null: x is given
@@ -44,7 +54,7 @@ struct Gated {
 
 /// So that the first step does not wait for the driver.
 void load_x_tiles_kernels();
-void to_byte_tiles(float* x, Gated gated, int rows, int cols, ByteTiles to, cudaStream_t stream);
+void to_byte_tiles(const float* x, int rows, int cols, ByteTiles to, cudaStream_t stream);
 void to_half_tiles(float* x, Gated gated, int rows, int cols, Element element, HalfTiles to,
                    cudaStream_t stream);
 
