@@ -246,9 +246,9 @@ class UnitWarp {
 };
 
 template <int Rows, KvFormat Format>
-__device__ void attend_unit(const Block<Rows>& block, const StepArgs& args, Cursor& cursor,
-                            int layer, const HeadUnit& unit) {
-  const LayerShared& weights = block.shared().layers[layer % 2];
+__device__ void attend_unit(const StepArgs& args, Cursor& cursor, int layer,
+                            const HeadUnit& unit) {
+  const LayerShared& weights = Block<Rows>::shared().layers[layer % 2];
   KvLayer kv = args.kv;
   kv.data = weights.kv;
   UnitWarp<Rows, Format>(args, kv, unit).run(cursor, weights);

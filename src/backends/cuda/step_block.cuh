@@ -66,8 +66,15 @@ struct StepShared {
 /// The block's shared memory: StepShared, then rows of x and the ring where StepArgs says.
 extern __shared__ __align__(128) unsigned char step_memory[];
 
+/// A block as one of its threads sees it. Made anew for each phase of a step: the compiler cannot
+/// know that the thread is the same, and so does not keep in registers, which are few, what can be
+/// found again.
 template <int Rows>
-struct Block {
+class Block {
+ public:
+  __device__ Block() {
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread_));
+  }
   __device__ static StepShared<Rows>& shared() {
     return *reinterpret_cast<StepShared<Rows>*>(step_memory);
   }
@@ -86,10 +93,10 @@ struct Block {
   __device__ static Ring ring(const StepArgs& args) {
     return {step_memory + args.ring_at, shared().full, shared().empty, args.slots};
   }
-  __device__ static int thread() { return static_cast<int>(threadIdx.x); }
+  __device__ int thread() const { return static_cast<int>(thread_); }
   __device__ static int worker() { return static_cast<int>(blockIdx.x); }
-  __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
-  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  __device__ int warp() const { return static_cast<int>(thread_ / 32); }
+  __device__ int lane() const { return static_cast<int>(thread_ % 32); }
 
   __device__ static void init(const StepArgs& args) {
     ring(args).init();
@@ -100,6 +107,9 @@ struct Block {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     shared().seen = 0;
   }
+
+ private:
+  unsigned thread_;
 };
 
 /// A warp of readers has had all its numbers of one more product.

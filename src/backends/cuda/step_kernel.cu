@@ -71,7 +71,7 @@ class Reader {
         each_unit(args_, block_.worker(), [&](const HeadUnit& unit) {
           if (again) meet(kAllReaders, kReaders);  // the last one is merged
           again = true;
-          attend_unit<Rows, Format>(block_, args_, cursor_, layer, unit);
+          attend_unit<Rows, Format>(args_, cursor_, layer, unit);
         });
         fetch_layer(layer + 1);
       }
@@ -114,11 +114,12 @@ class Reader {
     const int groups = cols / kTileGroup;
     const int stretches = stretches_of(groups);
     if (norm) {
+      const Block<Rows> block;
       OwnColumns weight;
-      weight.load(norm, 0, cols, block_.warp(), block_.lane());
-      stage_norm<Rows, Type>(block_, args_, from, layer == 0 && product == kStepQkv, weight);
+      weight.load(norm, 0, cols, block.warp(), block.lane());
+      stage_norm<Rows, Type>(block, args_, from, layer == 0 && product == kStepQkv, weight);
     } else {
-      stage_plain(block_, args_, from, cols, stretches);
+      stage_plain(Block<Rows>(), args_, from, cols, stretches);
     }
     if (stretches == 1)
       multiply_chunks<true>(product, groups, stretches);
@@ -127,33 +128,34 @@ class Reader {
   }
 
   template <bool Held>
-  __device__ void multiply_chunks(int product, int groups, int stretches) {
-    const XPlace<Rows> x(block_, args_);
+  __device__ __forceinline__ void multiply_chunks(int product, int groups, int stretches) {
+    const Block<Rows> block;
+    const XPlace<Rows> x(block, args_);
     HeldX held;
-    if (Held) held.load(x, groups, block_.warp());
-    const int tiles = block_.shared().shares[product].y;
+    if (Held) held.load(x, groups, block.warp());
+    const int tiles = block.shared().shares[product].y;
 #pragma unroll 1
     for (int first = 0; first < tiles; first += kChunkTiles) {
       if (first + 1 < tiles)
-        multiply_chunk<2, Held>(groups, stretches, x, held);
+        multiply_chunk<2, Held>(block, groups, stretches, x, held);
       else
-        multiply_chunk<1, Held>(groups, stretches, x, held);
+        multiply_chunk<1, Held>(block, groups, stretches, x, held);
     }
   }
 
   template <int Tiles, bool Held>
-  __device__ void multiply_chunk(int groups, int stretches, const XPlace<Rows>& x,
-                                 const HeldX& held) {
+  __device__ __forceinline__ void multiply_chunk(const Block<Rows>& block, int groups, int stretches,
+                                                 const XPlace<Rows>& x, const HeldX& held) {
     ChunkSums<Tiles> sums;
 #pragma unroll 1
     for (int stretch = 0; stretch < (Held ? 1 : stretches); ++stretch)
-      multiply_slots<Rows, Type, Tiles, Held>(block_, args_, stretch * kStretchGroups, groups, x,
+      multiply_slots<Rows, Type, Tiles, Held>(block, args_, stretch * kStretchGroups, groups, x,
                                               held, cursor_, sums);
-    auto& shared = block_.shared();
+    auto& shared = block.shared();
     wait_phase(shared_address(&shared.parts_free[parts_.buffer]), parts_.phase ^ 1);
-    put_parts(shared.parts[parts_.buffer][block_.warp()], block_.lane(), sums);
+    put_parts(shared.parts[parts_.buffer][block.warp()], block.lane(), sums);
     __syncwarp();
-    if (block_.lane() == 0) arrive_at(&shared.parts_full[parts_.buffer]);
+    if (block.lane() == 0) arrive_at(&shared.parts_full[parts_.buffer]);
     parts_.next();
   }
 

@@ -107,7 +107,7 @@ __device__ __forceinline__ void multiply_part(const unsigned char* const (&recor
 /// The next slots of the ring, one for each tile of the chunk, of a stretch that begins with group
 /// `first`. `held`: x of the stretch, if it is a product's only one.
 template <int Rows, Element Type, int Tiles, bool Held>
-__device__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, int first,
+__device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, int first,
                                int groups, const XPlace<Rows>& x, const HeldX& held, Cursor& cursor,
                                ChunkSums<Tiles>& sums) {
   const Ring ring = block.ring(args);
@@ -152,7 +152,7 @@ __device__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, i
 
 /// A warp's two parts, added, into the chunk's parts.
 template <int Rows, int Tiles>
-__device__ void put_parts(float (&to)[kChunkTiles][kTileRows][Rows], int lane,
+__device__ __forceinline__ void put_parts(float (&to)[kChunkTiles][kTileRows][Rows], int lane,
                           const ChunkSums<Tiles>& sums) {
   const int quad = lane / 4;
   const int t = lane % 4;
