@@ -86,8 +86,8 @@ class CudaBobby:
         machine, (row,) = self.bench(files["model"], "--prompt-tokens", PROMPT, "--gen-tokens", gen,
                                      "--batch", 1)
         out = {f"prefill {PROMPT}": row["prefill_tok_s"], "decode": row["decode_tok_s"]}
-        out |= {"of bandwidth": row["share_of_bandwidth"], "load ms": machine["load_ms"],
-                "GB/s": machine["read_bandwidth_gb_s"]}
+        out |= {"median step ms": row["decode_median_ms"], "of bandwidth": row["share_of_bandwidth"],
+                "load ms": machine["load_ms"], "GB/s": machine["read_bandwidth_gb_s"]}
         _, (row,) = self.bench(files["model"], *short, "--batch", 1, *adapter)
         out |= {"decode, LoRA": row["decode_tok_s"], "LoRA cost": row["lora_cost"]}
         for row in self.bench(files["model"], *many)[1]:

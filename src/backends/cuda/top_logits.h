@@ -48,11 +48,13 @@ constexpr int top_chunks(int cols) {
 /// logits: [rows, cols].
 void top_logits(const float* logits, int rows, int cols, const TopScratch& scratch, TopRow* out,
                 unsigned number, cudaStream_t stream);
+/// Brings the kernel to the device, which the first token would else wait for.
+void load_top_logits();
 
 /// Backend::top_logits() with its memory.
 class TopLogitsEngine {
  public:
-  explicit TopLogitsEngine(cudaStream_t stream) : stream_(stream) {}
+  explicit TopLogitsEngine(cudaStream_t stream) : stream_(stream) { load_top_logits(); }
   /// Waits for the results, which stay until the next call: then the stream is idle.
   Result<std::span<const TopLogits>> run(Activation logits);
 

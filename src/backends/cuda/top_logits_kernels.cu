@@ -188,4 +188,8 @@ void top_logits(const float* logits, int rows, int cols, const TopScratch& scrat
          number);
 }
 
+void load_top_logits() {
+  load_kernel(top_logits_kernel);
+}
+
 }  // namespace bobby::cuda
