@@ -32,7 +32,7 @@ from compare import HERE, ROOT, say, table
 
 ROWS = (10, 64)
 PROMPT, SHORT = 512, 32
-PATIENCE = 240  # seconds, of one program
+PATIENCE = 150  # seconds, of one program
 
 
 class Failed(Exception):
@@ -62,9 +62,13 @@ def nvidia_env() -> dict:
     found = sorted({str(lib.parent) for folder in folders for lib in folder.glob("nvidia/*/lib/lib*.so*")})
     before = os.environ.get("LD_LIBRARY_PATH")
     env = {"LD_LIBRARY_PATH": ":".join(found + ([before] if before else []))}
+    # MLX compiles kernels against CUDA's headers.
     nvcc = shutil.which("nvcc")
-    if nvcc and "CUDA_HOME" not in os.environ:  # whose headers MLX compiles against
-        env["CUDA_HOME"] = str(pathlib.Path(nvcc).resolve().parent.parent)
+    homes = [pathlib.Path(nvcc).resolve().parent.parent] if nvcc else []
+    homes += [pathlib.Path("/usr/local/cuda"), *(home for folder in folders for home in folder.glob("nvidia/cu1*"))]
+    home = next((home for home in homes if (home / "include/cuda_fp16.h").exists()), None)
+    if home and "CUDA_HOME" not in os.environ:
+        env["CUDA_HOME"] = str(home)
     return env
 
 
@@ -104,8 +108,8 @@ class CudaLlama:
 
     name = "llama.cpp"
 
-    def __init__(self, folder: pathlib.Path, work: pathlib.Path, env: dict):
-        self.env = env
+    def __init__(self, folder: pathlib.Path, work: pathlib.Path, env: dict, on_gpu: bool):
+        self.env, self.on_gpu = env, on_gpu
         self.bench, self.batched = (self.program(folder, name, work)
                                     for name in ("llama-bench", "llama-batched-bench"))
         self.takes_adapter = b"BENCH_LORA" in self.batched.read_bytes()
@@ -131,6 +135,8 @@ class CudaLlama:
     def measure(self, files, gen: int) -> dict:
         rows = json.loads(run([self.bench, "-m", files["gguf"], "-p", PROMPT, "-n", gen, "-r", 2,
                                "-ngl", 99, "-fa", 1, "-o", "json"], self.env))
+        if self.on_gpu and not rows[0]["gpu_info"]:
+            raise Failed("it found no GPU and went on without")
         out = {f"prefill {PROMPT}": next(r["avg_ts"] for r in rows if r["n_prompt"] > 0),
                "decode": next(r["avg_ts"] for r in rows if r["n_gen"] > 0)}
         out |= {f"{count} rows": speed for count, speed in self.rows(files["gguf"], ROWS, gen, self.env).items()}
@@ -145,10 +151,13 @@ class CudaLlama:
 class Mlx:
     name = "mlx-lm"
 
-    def __init__(self, python: pathlib.Path, env: dict):
+    def __init__(self, python: pathlib.Path, env: dict, on_gpu: bool):
         self.python, self.env = python, env
-        say(run([python, "-c", "import mlx.core as mx, mlx_lm; print('MLX', mx.__version__, mx.default_device())"],
-                env).strip())
+        found = run([python, "-c", "import mlx.core as mx, mlx_lm; print('MLX', mx.__version__, mx.default_device())"],
+                    env).strip()
+        say(found)
+        if on_gpu and "gpu" not in found:
+            raise Failed("it found no GPU and went on without")
 
     def measure(self, files, gen: int) -> dict:
         out = objects(run([self.python, HERE / "mlx_bench.py", files["model"], "--adapter", files["adapter"],
@@ -186,9 +195,10 @@ def make_files(args, with_gguf: bool) -> dict:
 
 def find_peers(args) -> list:
     env = nvidia_env()
+    on_gpu = args.device != "cpu"
     peers = []
-    for name, wanted, make in (("llama.cpp", args.llama, lambda: CudaLlama(args.llama, args.work, env)),
-                               ("MLX", args.mlx, lambda: Mlx(args.mlx, env))):
+    for name, wanted, make in (("llama.cpp", args.llama, lambda: CudaLlama(args.llama, args.work, env, on_gpu)),
+                               ("MLX", args.mlx, lambda: Mlx(args.mlx, env, on_gpu))):
         if not wanted:
             say(f"no {name}: not asked for")
             continue
@@ -206,7 +216,7 @@ def main() -> None:
     parser.add_argument("--llama", type=pathlib.Path)
     parser.add_argument("--mlx", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--device", default="cuda", help="of bobby: cuda, cuda:1, cpu to try the script")
+    parser.add_argument("--device", default="cuda", help="of bobby: cuda, cuda:1, or cpu to try the script")
     parser.add_argument("--layers", type=int, default=36)
     parser.add_argument("--gen", type=int, default=64)
     parser.add_argument("--out", type=pathlib.Path)
