@@ -45,6 +45,27 @@ TEST_F(CudaTopLogitsTest, ListsAllTokensAboveTheFloor) {
   }
 }
 
+TEST_F(CudaTopLogitsTest, ARowHasTheSameBitsAloneAndInCompany) {
+  constexpr int kRows = 17, kCols = 20001;
+  std::vector<float> logits = random_.normals(std::int64_t{kRows} * kCols);
+  for (float& logit : logits) logit *= 6.0f;  // so that some are listed
+  const DeviceTensor on_device(*cuda_, kRows, kCols, logits);
+  const auto together = cuda_->top_logits(on_device);
+  ASSERT_TRUE(together);
+  const std::vector<TopLogits> rows(together->begin(), together->end());  // but for what they list
+  for (int r = 0; r < kRows; ++r) {
+    const Activation row = Activation(on_device).slice(r, 1);
+    for (int again = 0; again < 2; ++again) {
+      const auto alone = cuda_->top_logits(row);
+      ASSERT_TRUE(alone);
+      EXPECT_EQ(alone->front().largest, rows[static_cast<std::size_t>(r)].largest);
+      EXPECT_EQ(alone->front().sum_exp, rows[static_cast<std::size_t>(r)].sum_exp);
+      EXPECT_FALSE(alone->front().tokens.empty());
+      EXPECT_EQ(alone->front().tokens.size(), rows[static_cast<std::size_t>(r)].tokens.size());
+    }
+  }
+}
+
 TEST_F(CudaTopLogitsTest, SeesOneBadLogitAnywhere) {
   for (const float bad :
        {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
