@@ -6,7 +6,7 @@
 DIR (10 GB free) keeps what is made once: llama.cpp from the source inside the llama-cpp-python
 package, built for this processor and once more without AVX-512; a GGUF file and a model folder of
 random weights in the shape of Qwen3-8B, and an adapter. With --demo, the same small GGUF file is
-timed in both, too. Needs cmake, ninja, pip and the packages gguf and numpy.
+timed in both, too. Needs cmake, ninja, pip and numpy.
 
 In each round every contender runs every measure once, one after the other, so that neighbours on
 the machine trouble all alike. A ratio is bobby's figure over the peer's of the same round.

@@ -1,6 +1,9 @@
-"""Times mlx-lm's own forward on a model folder, as JSON: python mlx_bench.py FOLDER [--adapter FOLDER]
-[--prompt 512] [--gen 64] [--rows 1]. Runs on MLX's default device. Decoding is greedy and asynchronous,
-one token ahead of the host, as mlx-lm's generate_step does it."""
+"""Times mlx-lm's own forward on a model folder: python mlx_bench.py FOLDER [--adapter FOLDER]
+[--prompt 512] [--short 32] [--gen 64] [--rows 10,64]. Prints one JSON object: tok/s of a prompt, of
+decoding after it, and of --rows rows after a short prompt that is the same in all (MLX has no shared
+cache: each row keeps its own), then of one row and of the rows with the adapter. Runs on MLX's
+default device. Decoding is greedy and asynchronous, one token ahead of the host, as mlx-lm's
+generate_step does it; a row's figure is that of all rows together."""
 
 import argparse
 import json
@@ -17,40 +20,52 @@ def step(model, tokens, cache):
     return mx.argmax(model(tokens, cache=cache)[:, -1, :], axis=-1)[:, None]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--adapter", type=pathlib.Path)
-    parser.add_argument("--prompt", type=int, default=512)
-    parser.add_argument("--gen", type=int, default=64)
-    parser.add_argument("--rows", type=int, default=1)
-    args = parser.parse_args()
-    model, _ = load_model(args.folder)
-    if args.adapter:
-        model = load_adapters(model, str(args.adapter))
-    mx.eval(model.parameters())
-
-    mx.random.seed(0)
-    prompt = mx.random.randint(0, 1000, (args.rows, args.prompt))
+def measure(model, rows: int, prompt: int, gen: int) -> tuple[float, float]:
+    """tok/s of the prompts and of decoding."""
+    tokens = mx.repeat(mx.random.randint(0, 1000, (1, prompt)), rows, axis=0)
     for _ in range(2):  # the first time compiles and allocates
         cache = make_prompt_cache(model)
         begin = time.perf_counter()
-        token = step(model, prompt, cache)
+        token = step(model, tokens, cache)
         mx.eval(token)
         prefill = time.perf_counter() - begin
     for _ in range(4):
         token = step(model, token, cache)
     mx.eval(token)
     begin = time.perf_counter()
-    for _ in range(args.gen):
+    for _ in range(gen):
         token_ahead = step(model, token, cache)
         mx.async_eval(token_ahead)
         mx.eval(token)
         token = token_ahead
     mx.eval(token)
-    decode = time.perf_counter() - begin
-    print(json.dumps({"device": str(mx.default_device()), "prefill_tok_s": args.rows * args.prompt / prefill,
-                      "decode_tok_s": args.rows * args.gen / decode}))
+    return rows * prompt / prefill, rows * gen / (time.perf_counter() - begin)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--adapter", type=pathlib.Path)
+    parser.add_argument("--prompt", type=int, default=512)
+    parser.add_argument("--short", type=int, default=32)
+    parser.add_argument("--gen", type=int, default=64)
+    parser.add_argument("--rows", default="10,64")
+    args = parser.parse_args()
+    rows = [int(count) for count in args.rows.split(",")]
+    model, _ = load_model(args.folder)
+    mx.eval(model.parameters())
+    mx.random.seed(0)
+
+    out = {"device": str(mx.default_device()), "version": mx.__version__}
+    out["prefill"], out["decode"] = measure(model, 1, args.prompt, args.gen)
+    for count in rows:
+        _, out[f"{count} rows"] = measure(model, count, args.short, args.gen)
+    if args.adapter:
+        model = load_adapters(model, str(args.adapter))
+        _, out["decode, LoRA"] = measure(model, 1, args.short, args.gen)
+        for count in rows:
+            _, out[f"{count} rows, LoRA"] = measure(model, count, args.short, args.gen)
+    print(json.dumps(out))
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ enum class Opt : std::uint8_t {
   kGenTokens,
   kBatch,
   kBenchSeed,
+  kAdaptersByRow,
+  kSharedPrompt,
   kStages,
   kTokens,
   kOut,

@@ -23,8 +23,36 @@ struct BenchPlan {
   std::int64_t gen_tokens = 0;
   std::uint64_t seed = 0;
   KvFormat kv = KvFormat::kF16;
+  std::int64_t adapters_by_row = 0;
+  bool shared_prompt = false;
   bool stages = false;
 };
+
+using RowAdapters = std::vector<std::span<const AdapterUse>>;
+
+// The adapters of each of `rows` rows: all of them, or with --adapters-by-row one or none.
+RowAdapters adapters_of_rows(const BenchPlan& plan, std::int64_t rows,
+                             std::span<const AdapterUse> adapters) {
+  RowAdapters of_rows(static_cast<std::size_t>(rows), adapters);
+  if (plan.adapters_by_row == 0) return of_rows;
+  for (std::size_t row = 0; row < of_rows.size(); ++row) {
+    const std::size_t number = row % static_cast<std::size_t>(plan.adapters_by_row);
+    of_rows[row] = number < adapters.size() ? adapters.subspan(number, 1) : adapters.first(0);
+  }
+  return of_rows;
+}
+
+Result<void> check_adapters_by_row(const BenchPlan& plan, std::size_t adapters) {
+  const auto rows = static_cast<std::size_t>(plan.adapters_by_row);
+  if (rows == 0 || (adapters > 0 && rows >= adapters)) return {};
+  return fail({.code = ErrorCode::kUsage,
+               .where = "--adapters-by-row",
+               .problem = adapters == 0 ? "has no adapters to give" : "leaves adapters out",
+               .expected = adapters == 0
+                               ? "--adapter with it"
+                               : fmt::format("at least {} for as many adapters", adapters),
+               .found = fmt::format("{}", rows)});
+}
 
 // Token `position` of sequence `row`: any id will do, as long as it is the same everywhere.
 std::int32_t token_at(const BenchPlan& plan, std::int64_t vocab_size, std::size_t row,
@@ -37,12 +65,17 @@ std::int32_t token_at(const BenchPlan& plan, std::int64_t vocab_size, std::size_
 }
 
 std::vector<std::vector<std::int32_t>> tokens_at(const BenchPlan& plan, const Model& model,
-                                                 std::int64_t rows, std::int64_t begin,
-                                                 std::int64_t count) {
-  std::vector<std::vector<std::int32_t>> tokens(static_cast<std::size_t>(rows));
-  for (std::size_t row = 0; row < tokens.size(); ++row)
-    for (std::int64_t i = begin; i < begin + count; ++i)
-      tokens[row].push_back(token_at(plan, model.config().vocab_size, row, i));
+                                                 std::span<const std::size_t> rows,
+                                                 std::int64_t begin, std::int64_t count) {
+  std::vector<std::vector<std::int32_t>> tokens(rows.size());
+  for (std::size_t index = 0; index < rows.size(); ++index) {
+    tokens[index].reserve(static_cast<std::size_t>(count));
+    for (std::int64_t i = begin; i < begin + count; ++i) {
+      const bool shared = plan.shared_prompt && i < plan.prompt_tokens;
+      tokens[index].push_back(
+          token_at(plan, model.config().vocab_size, shared ? 0 : rows[index], i));
+    }
+  }
   return tokens;
 }
 
@@ -57,6 +90,7 @@ struct Measurement {
   double prefill_ms = 0.0;
   std::vector<double> step_ms;
   std::vector<float> logits;  // of the last step, [rows, vocab_size]
+  std::int64_t prompts = 0;   // computed
 
   double total_ms() const {
     double total = 0.0;
@@ -69,19 +103,22 @@ struct Measurement {
 // A run under measurement. Two of them, with and without adapters, take turns.
 class Measured {
  public:
-  Measured(Model& model, const BenchPlan& plan, std::int64_t rows, DecodeRun decode)
-      : model_(model), plan_(plan), rows_(rows), decode_(std::move(decode)) {}
+  Measured(Model& model, const BenchPlan& plan, DecodeRun decode)
+      : model_(model), plan_(plan), decode_(std::move(decode)) {}
 
-  static Result<Measured> make(Model& model, const BenchPlan& plan, std::int64_t rows,
-                               std::span<const AdapterUse> adapters) {
-    BOBBY_TRY(
-        DecodeRun decode,
-        DecodeRun::make(model, {rows, plan.prompt_tokens + plan.gen_tokens, plan.kv}, adapters));
-    return Measured(model, plan, rows, std::move(decode));
+  static Result<Measured> make(Model& model, const BenchPlan& plan, RowAdapters adapters) {
+    BOBBY_TRY(DecodeRun decode,
+              DecodeRun::make(model,
+                              {.max_tokens = plan.prompt_tokens + plan.gen_tokens,
+                               .kv_format = plan.kv,
+                               .shared_tokens = plan.shared_prompt ? plan.prompt_tokens : 0},
+                              std::move(adapters)));
+    return Measured(model, plan, std::move(decode));
   }
 
   Result<void> prefill() {
     constexpr std::int64_t kChunk = 512;
+    result.prompts = static_cast<std::int64_t>(decode_.computing().size());
     const Stopwatch time;
     for (std::int64_t begin = 0; begin < plan_.prompt_tokens; begin += kChunk) {
       const std::int64_t count = std::min(kChunk, plan_.prompt_tokens - begin);
@@ -119,7 +156,7 @@ class Measured {
   }
 
   Result<Activation> advance(std::int64_t begin, std::int64_t count, LogitsRows which) {
-    return decode_.advance(tokens_at(plan_, model_, rows_, begin, count), which);
+    return decode_.advance(tokens_at(plan_, model_, decode_.computing(), begin, count), which);
   }
 
   Result<void> copy_out(Activation logits) {
@@ -129,7 +166,6 @@ class Measured {
 
   Model& model_;
   BenchPlan plan_;
-  std::int64_t rows_;
   DecodeRun decode_;
   std::int64_t done_ = 0;
 };
@@ -146,10 +182,11 @@ struct BatchResult {
 
 Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int64_t rows,
                                   std::span<const AdapterUse> adapters) {
-  BOBBY_TRY(Measured with, Measured::make(model, plan, rows, adapters));
+  BOBBY_TRY(Measured with, Measured::make(model, plan, adapters_of_rows(plan, rows, adapters)));
   std::optional<Measured> without;
   if (!adapters.empty() && !plan.stages) {  // a step of both would be in the stages
-    BOBBY_TRY(Measured base, Measured::make(model, plan, rows, {}));
+    BOBBY_TRY(Measured base,
+              Measured::make(model, plan, RowAdapters(static_cast<std::size_t>(rows))));
     without.emplace(std::move(base));
     BOBBY_CHECK(without->prefill());
   }
@@ -201,7 +238,7 @@ Report report_of(const BatchResult& batch, const BenchPlan& plan, const Model& m
       1000.0 * static_cast<double>(batch.with.step_ms.size()) / batch.with.total_ms();
   Report report{};
   report.prefill_tok_s =
-      1000.0 * static_cast<double>(plan.prompt_tokens * batch.rows) / batch.with.prefill_ms;
+      1000.0 * static_cast<double>(plan.prompt_tokens * batch.with.prompts) / batch.with.prefill_ms;
   report.decode_tok_s = steps_a_second * static_cast<double>(batch.rows);
   report.decode_gb_s = steps_a_second * static_cast<double>(model.decode_bytes()) / 1e9;
   if (machine.bandwidth > 0.0) report.share_of_bandwidth = report.decode_gb_s / machine.bandwidth;
@@ -215,6 +252,7 @@ Report report_of(const BatchResult& batch, const BenchPlan& plan, const Model& m
 void print_batch(Console& console, const BatchResult& batch, const Report& report) {
   if (console.json()) {
     nlohmann::ordered_json object = {{"batch", batch.rows},
+                                     {"prompts", batch.with.prompts},
                                      {"prefill_ms", batch.with.prefill_ms},
                                      {"prefill_tok_s", report.prefill_tok_s},
                                      {"decode_tok_s", report.decode_tok_s},
@@ -294,11 +332,16 @@ void print_machine(Console& console, const LoadedModel& loaded, const Machine& m
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   const int threads = static_cast<int>(settings.integer(Opt::kThreads));
-  const BenchPlan plan{settings.integer(Opt::kPromptTokens), settings.integer(Opt::kGenTokens),
+  const BenchPlan plan{settings.integer(Opt::kPromptTokens),
+                       settings.integer(Opt::kGenTokens),
                        static_cast<std::uint64_t>(settings.integer(Opt::kBenchSeed)),
-                       kv_format(settings), settings.flag(Opt::kStages)};
+                       kv_format(settings),
+                       settings.integer(Opt::kAdaptersByRow),
+                       settings.flag(Opt::kSharedPrompt),
+                       settings.flag(Opt::kStages)};
   BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
   BOBBY_TRY(const auto adapters, load_adapters(settings));
+  BOBBY_CHECK(check_adapters_by_row(plan, adapters.size()));
 
   // Before and after, since neighbours come and go; its buffer must not count as the model's.
   Machine machine;
@@ -338,12 +381,14 @@ Result<int> run(const Invocation& invocation) {
   return kDone;
 }
 
-constexpr Opt kOptions[] = {Opt::kPromptTokens, Opt::kGenTokens, Opt::kBatch, Opt::kBenchSeed,
-                            Opt::kStages};
+constexpr Opt kOptions[] = {Opt::kPromptTokens,  Opt::kGenTokens,    Opt::kBatch, Opt::kBenchSeed,
+                            Opt::kAdaptersByRow, Opt::kSharedPrompt, Opt::kStages};
 constexpr Example kExamples[] = {
     {"bobby bench", "the demo model, alone and ten posts at a time"},
     {"bobby bench --model ./qwen3-8b-random --adapter ./adapter --batch 1",
      "what a runtime LoRA costs"},
+    {"bobby bench --batch 10,64 -a ./a -a ./b --adapters-by-row 3 --shared-prompt",
+     "adapters mixed among the sequences: a third has ./a, a third ./b and a third none"},
     {"bobby bench --batch 1 --stages", "where the time of a step goes"},
 };
 

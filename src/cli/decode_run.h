@@ -17,29 +17,47 @@ class DecodeRun {
  public:
   /// Room for sequences of at most `max_tokens` tokens each.
   struct Room {
-    std::int64_t rows = 1;
     std::int64_t max_tokens = 0;
     KvFormat kv_format = KvFormat::kF16;
+    /// Tokens at the beginning that rows with the same adapters have in common. They are computed
+    /// once, for the first such row, into blocks that all read; the last one, if they end inside
+    /// it, is copied. That is what the generator does with a request.
+    std::int64_t shared_tokens = 0;
   };
 
-  /// `model` and `adapters` must outlive this.
+  /// `adapters`: those of each row. `model` and what `adapters` refer to must outlive this.
   static Result<DecodeRun> make(Model& model, const Room& room,
-                                std::span<const AdapterUse> adapters);
+                                std::vector<std::span<const AdapterUse>> adapters);
 
-  /// Appends tokens[r] to each sequence r (all of one length) in one step. The logits are those
-  /// asked for, [rows or rows * length, vocab_size], valid until the next step.
+  /// The rows that the next advance() is about: all, or while what is shared is being computed the
+  /// first of those with the same adapters.
+  std::span<const std::size_t> computing() const { return position_ < shared_ ? first_ : all_; }
+
+  /// Appends tokens[i] to the sequence of row computing()[i] (all of one length, none beyond the
+  /// shared tokens while these last) in one step. The logits are those asked for, [rows or rows *
+  /// length, vocab_size], valid until the next step.
   Result<Activation> advance(const std::vector<std::vector<std::int32_t>>& tokens,
                              LogitsRows logits);
 
   const KvStorage& kv() const { return *kv_; }
 
  private:
+  struct Row {
+    std::span<const AdapterUse> adapters;
+    std::vector<std::int32_t> blocks;
+    std::size_t like = 0;  // the first row with the same adapters, or itself
+  };
+
   DecodeRun() = default;
+  void find_first();
+  std::int64_t place_blocks(std::int64_t blocks_a_row, std::int64_t shared_blocks);
+  void copy_tails();
 
   Model* model_ = nullptr;
-  std::span<const AdapterUse> adapters_;
   std::unique_ptr<KvStorage> kv_;
-  std::vector<std::vector<std::int32_t>> blocks_;  // of each sequence
+  std::vector<Row> rows_;
+  std::vector<std::size_t> all_, first_;
+  std::int64_t shared_ = 0;
   std::int64_t position_ = 0;
 };
 

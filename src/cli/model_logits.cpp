@@ -20,7 +20,8 @@ constexpr std::int64_t kChunk = 32;  // rows of logits in memory at a time
 Result<void> write_logits(Model& model, std::span<const AdapterUse> adapters, KvFormat kv,
                           const std::vector<std::int32_t>& tokens, safetensors::Writer& writer) {
   const auto count = static_cast<std::int64_t>(tokens.size());
-  BOBBY_TRY(DecodeRun run, DecodeRun::make(model, {1, count, kv}, adapters));
+  BOBBY_TRY(DecodeRun run,
+            DecodeRun::make(model, {.max_tokens = count, .kv_format = kv}, {adapters}));
   std::vector<float> host;
   for (std::int64_t begin = 0; begin < count; begin += kChunk) {
     if (cancelled()) return fail({.code = ErrorCode::kCancelled, .problem = "interrupted"});

@@ -62,7 +62,9 @@ class Model {
   virtual KvShape kv_shape(std::int64_t blocks, KvFormat format = KvFormat::kF16) const = 0;
 
   /// Runs every layer over all sequences' tokens together and returns logits [rows, vocab_size] for
-  /// the rows asked for, in order, in the backend's memory, valid until the next step.
+  /// the rows asked for, in order, in the backend's memory, valid until the next step. Where there
+  /// are any, the step may still be under way on a device, and what goes wrong there is reported by
+  /// what reads them: the backend's copy_out(), top_logits() or sync().
   /// kLimit: position + tokens past the context; kUsage: a token id outside the vocabulary.
   virtual Result<Activation> step(std::span<const StepSequence> sequences, KvStorage& kv) = 0;
 };

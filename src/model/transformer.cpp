@@ -152,7 +152,7 @@ Result<Activation> Transformer::step(std::span<const StepSequence> sequences, Kv
   BOBBY_CHECK(workspace_.prepare(config_, step));
   backend_.begin_step(rows_);
   forward_->run(step);
-  BOBBY_CHECK(backend_.sync());
+  if (logits_rows_.empty()) BOBBY_CHECK(backend_.sync());
   return step.logits;
 }
 

@@ -27,8 +27,9 @@ TEST_F(CudaTopLogitsTest, ListsAllTokensAboveTheFloor) {
       EXPECT_EQ(top.largest, *std::ranges::max_element(row));
       double sum = 0.0;
       for (const float logit : row) sum += std::exp(double{logit} - double{top.largest});
-      // fp32: a thread adds up a 4,096th of the row, then 8 levels; expf to 2 units.
-      EXPECT_NEAR(top.sum_exp, sum, sum * (cols / 4096.0 + 20) * 0x1p-24);
+      // fp32: a lane adds up a 16,384th of the row, each exp to 4 roundings, and takes it to a
+      // larger logit at most three times (6 each); then 5 levels, 8 warps and two more exps.
+      EXPECT_NEAR(top.sum_exp, sum, sum * (cols / 16384.0 + 50) * 0x1p-24);
       std::vector<std::int32_t> expected;
       for (int id = 0; id < cols; ++id)
         if (row[id] >= top.floor) expected.push_back(id);
@@ -40,6 +41,27 @@ TEST_F(CudaTopLogitsTest, ListsAllTokensAboveTheFloor) {
       for (std::size_t i = 0; i < listed.size(); ++i) EXPECT_EQ(top.logits[i], row[listed[i]]);
       std::ranges::sort(listed);
       EXPECT_EQ(listed, expected);
+    }
+  }
+}
+
+TEST_F(CudaTopLogitsTest, ARowHasTheSameBitsAloneAndInCompany) {
+  constexpr int kRows = 17, kCols = 20001;
+  std::vector<float> logits = random_.normals(std::int64_t{kRows} * kCols);
+  for (float& logit : logits) logit *= 6.0f;  // so that some are listed
+  const DeviceTensor on_device(*cuda_, kRows, kCols, logits);
+  const auto together = cuda_->top_logits(on_device);
+  ASSERT_TRUE(together);
+  const std::vector<TopLogits> rows(together->begin(), together->end());  // but for what they list
+  for (int r = 0; r < kRows; ++r) {
+    const Activation row = Activation(on_device).slice(r, 1);
+    for (int again = 0; again < 2; ++again) {
+      const auto alone = cuda_->top_logits(row);
+      ASSERT_TRUE(alone);
+      EXPECT_EQ(alone->front().largest, rows[static_cast<std::size_t>(r)].largest);
+      EXPECT_EQ(alone->front().sum_exp, rows[static_cast<std::size_t>(r)].sum_exp);
+      EXPECT_FALSE(alone->front().tokens.empty());
+      EXPECT_EQ(alone->front().tokens.size(), rows[static_cast<std::size_t>(r)].tokens.size());
     }
   }
 }

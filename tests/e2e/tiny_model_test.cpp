@@ -194,6 +194,30 @@ TEST_F(TinyModel, BenchMeasuresEachBatchBesideTheBandwidth) {
   EXPECT_EQ(json_lines(run(words).out)[1]["logits_sha256"], objects[1]["logits_sha256"]);
 }
 
+TEST_F(TinyModel, BenchMixesAdaptersAmongTheRows) {
+  std::vector<std::string> words = {
+      "bench", "--json", "--prompt-tokens", "40", "--batch",       "5", "--gen-tokens",
+      "2",     "-a",     "tiny-adapter",    "-a", "tiny-adapter:5"};
+  const auto row_of = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), words.begin(), words.end());
+    const Outcome outcome = run(more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json_lines(outcome.out).at(1);
+  };
+  const auto summed = row_of({});
+  const auto mixed = row_of({"--adapters-by-row", "3"});
+  EXPECT_EQ(mixed["prompts"], 5);
+  EXPECT_TRUE(mixed.contains("lora_cost"));
+  EXPECT_NE(mixed["logits_sha256"], summed["logits_sha256"]);
+  EXPECT_NE(row_of({"--adapters-by-row", "2"})["logits_sha256"], mixed["logits_sha256"]);
+  EXPECT_EQ(row_of({"--adapters-by-row", "3", "--shared-prompt"})["prompts"], 3);
+  EXPECT_EQ(row_of({"--shared-prompt"})["prompts"], 1);
+
+  words.insert(words.end(), {"--adapters-by-row", "1"});
+  EXPECT_EQ(run(words).exit_code, 2);  // one of the two would be left out
+  EXPECT_EQ(run({"bench", "--adapters-by-row", "2"}).exit_code, 2);
+}
+
 TEST_F(TinyModel, InspectAndVerifyNameWhatIsThere) {
   const Outcome inspect = run_bobby(world_, {"model", "inspect", "tiny", "--json"});
   ASSERT_EQ(inspect.exit_code, 0) << inspect.err;

@@ -180,8 +180,13 @@ class CudaBackend : public Backend {
   Result<void> copy_out(Activation x, std::span<float> host) override;
   Result<double> read_bandwidth() override { return cuda::read_bandwidth(stream()); }
   Result<std::span<const TopLogits>> top_logits(Activation logits) override {
-    BOBBY_CHECK(sync());
-    return top_logits_.run(logits);
+    finish();
+    if (failure_) BOBBY_CHECK(sync());
+    // Enqueued behind the step and waited for once, without sync().
+    BOBBY_TRY(const auto tops, top_logits_.run(logits));
+    idle();
+    BOBBY_CHECK(check(cudaGetLastError(), "a launch"));
+    return tops;
   }
   Result<void> sync() override;
 
@@ -199,6 +204,8 @@ class CudaBackend : public Backend {
     do_noted();
     flush();
   }
+  /// The device has done all that it was asked to.
+  void idle();
   Result<void> upload(const WeightView& view, std::byte* to);
   Result<void> upload_tiles(const WeightView& view, std::byte* to);
   /// What an operation could not do is reported by the next sync() or copy_out().
@@ -375,13 +382,17 @@ Result<void> CudaBackend::copy_out(Activation x, std::span<float> host) {
   return sync();
 }
 
+void CudaBackend::idle() {
+  arguments_.reset();
+  attention_.synced();
+  steps_.synced();
+}
+
 Result<void> CudaBackend::sync() {
   finish();
   const cudaError_t waited = cudaStreamSynchronize(stream());
   const cudaError_t launched = cudaGetLastError();
-  arguments_.reset();
-  attention_.synced();
-  steps_.synced();
+  idle();
   if (failure_) return fail(*std::exchange(failure_, std::nullopt));
   BOBBY_CHECK(check(waited, "a step"));
   return check(launched, "a launch");

@@ -248,8 +248,6 @@ bool can_run_step(int rows, std::size_t shared_bytes) {
 cudaError_t run_step(const StepArgs& args, Element element, std::size_t shared_bytes,
                      cudaStream_t stream) {
   const StepKernel kernel = kernel_of(args.rows, element, args.kv.format);
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                       static_cast<int>(shared_bytes));
   cudaLaunchAttribute attribute = {};
   attribute.id = cudaLaunchAttributeCooperative;
   attribute.val.cooperative = 1;

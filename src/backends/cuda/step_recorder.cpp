@@ -17,35 +17,61 @@ void set(StepOp& op, int i, const Weight* weight) {
 }  // namespace
 
 void StepRecorder::clear() {
-  ops_.clear();
+  count_ = 0;
   loras_.clear();
-  complete_ = false;
+  complete_ = selects_ = false;
   given_ = nullptr;
 }
 
 StepOp* StepRecorder::next(StepOp::Kind kind) {
-  if (complete_ || (ops_.empty() && kind != StepOp::kEmbed)) return nullptr;
-  ops_.emplace_back();
-  std::memset(static_cast<void*>(&ops_.back()), 0, sizeof(StepOp));  // compared byte by byte
-  ops_.back().kind = kind;
-  return &ops_.back();
+  if (complete_ || (count_ == 0 && kind != StepOp::kEmbed)) return nullptr;
+  std::memset(static_cast<void*>(&next_), 0, sizeof(StepOp));  // compared byte by byte
+  next_.kind = kind;
+  return &next_;
+}
+
+void StepRecorder::keep() {
+  const auto goes_on = [this](const List& list) {
+    return count_ < list.ops.size() && std::memcmp(&list.ops[count_], &next_, sizeof(StepOp)) == 0;
+  };
+  const auto begins_alike = [this](const List& list) {
+    return count_ <= list.ops.size() &&
+           std::memcmp(list.ops.data(), list_.ops.data(), count_ * sizeof(StepOp)) == 0;
+  };
+  if (!goes_on(list_)) {
+    // Where a list ends or parts from the step: the other one, or a new one.
+    if (count_ < list_.ops.size()) {
+      std::swap(list_, before_);
+      if (!goes_on(list_) || !begins_alike(before_)) {
+        list_.ops.assign(before_.ops.begin(),
+                         before_.ops.begin() + static_cast<std::ptrdiff_t>(count_));
+        list_.form = 0;
+      }
+    }
+    if (count_ == list_.ops.size()) {
+      list_.ops.push_back(next_);
+      list_.form = ++forms_;
+    }
+  }
+  ++count_;
 }
 
 void StepRecorder::note_lora(std::int64_t projection, std::span<const LoraRows> lora) {
   for (const LoraRows& rows : lora)
     if (rows.row_count > 0)
-      loras_.push_back({static_cast<std::int64_t>(ops_.size()) - 1, projection, rows,
+      loras_.push_back({static_cast<std::int64_t>(count_), projection, rows,
                         static_cast<const CudaLora&>(*rows.lora).id()});
 }
 
 bool StepRecorder::embed(const Weight& table, std::span<const std::int32_t> tokens,
                          std::span<const LoraRows> lora, Activation out) {
-  if (!ops_.empty() || tokens.size() > kStepRows || !on_device(table).tiled() || !lora.empty())
+  if (count_ != 0 || tokens.size() > kStepRows || !on_device(table).tiled() || !lora.empty())
     return false;
   StepOp& op = *next(StepOp::kEmbed);
   op.count = static_cast<std::int64_t>(tokens.size());
   op.out[0] = out;
   set(op, 0, &table);
+  keep();
   tokens_.assign(tokens.begin(), tokens.end());
   return true;
 }
@@ -57,6 +83,7 @@ bool StepRecorder::rms_norm(Activation x, const Weight& weight, float eps, Activ
   op->out[0] = out;
   op->number = eps;
   set(*op, 0, &weight);
+  keep();
   return true;
 }
 
@@ -71,9 +98,9 @@ bool StepRecorder::linear(Activation x, std::span<const Projection> projections)
     set(*op, static_cast<int>(i), projections[i].weight);
     note_lora(static_cast<std::int64_t>(i), projections[i].lora);
   }
-  const std::size_t before = ops_.size() - 2;
-  complete_ = before > 1 && ops_[before].kind == StepOp::kRmsNorm &&
-              ops_[before - 1].kind == StepOp::kSelectRows;
+  keep();
+  complete_ = count_ > 3 && list_.ops[count_ - 2].kind == StepOp::kRmsNorm &&
+              list_.ops[count_ - 3].kind == StepOp::kSelectRows;
   return true;
 }
 
@@ -96,7 +123,7 @@ bool StepRecorder::place(std::span<const SequenceRows> sequences) {
 }
 
 bool StepRecorder::rope_and_store(const RopeStore& args) {
-  if (ops_.empty() || complete_ || !place(args.sequences)) return false;
+  if (count_ == 0 || complete_ || !place(args.sequences)) return false;
   StepOp& op = *next(StepOp::kRopeAndStore);
   op.in[0] = args.q;
   op.in[1] = args.k;
@@ -108,11 +135,12 @@ bool StepRecorder::rope_and_store(const RopeStore& args) {
   op.kv = args.kv;
   op.kv_id = static_cast<const CudaKv&>(*args.kv).id();
   op.layer = args.layer;
+  keep();
   return true;
 }
 
 bool StepRecorder::attention(const Attention& args) {
-  if (ops_.empty() || complete_ || !place(args.sequences)) return false;
+  if (count_ == 0 || complete_ || !place(args.sequences)) return false;
   StepOp& op = *next(StepOp::kAttention);
   op.in[0] = args.q;
   op.out[0] = args.out;
@@ -120,6 +148,7 @@ bool StepRecorder::attention(const Attention& args) {
   op.kv = const_cast<KvStorage*>(args.kv);
   op.kv_id = static_cast<const CudaKv&>(*args.kv).id();
   op.layer = args.layer;
+  keep();
   return true;
 }
 
@@ -129,6 +158,7 @@ bool StepRecorder::swiglu(Activation gate, Activation up, Activation out) {
   op->in[0] = gate;
   op->in[1] = up;
   op->out[0] = out;
+  keep();
   return true;
 }
 
@@ -137,17 +167,18 @@ bool StepRecorder::add(Activation x, Activation y) {
   if (!op) return false;
   op->out[0] = x;
   op->in[0] = y;
+  keep();
   return true;
 }
 
 bool StepRecorder::select_rows(Activation x, std::span<const std::int32_t> rows, Activation out) {
-  for (const StepOp& op : ops_)
-    if (op.kind == StepOp::kSelectRows) return false;
-  StepOp* op = next(StepOp::kSelectRows);
+  StepOp* op = selects_ ? nullptr : next(StepOp::kSelectRows);
   if (!op) return false;
+  selects_ = true;
   op->in[0] = x;
   op->out[0] = out;
   op->count = static_cast<std::int64_t>(rows.size());
+  keep();
   selected_.assign(rows.begin(), rows.end());
   return true;
 }

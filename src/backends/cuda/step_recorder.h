@@ -51,6 +51,7 @@ struct StepLora {
   }
 };
 
+/// Compares as it notes: a step is nearly always that of the last time, or of the time before.
 class StepRecorder {
  public:
   /// Whether the operation was noted. Once one was not, the caller does what was noted, then it.
@@ -64,12 +65,14 @@ class StepRecorder {
   bool add(Activation x, Activation y);
   bool select_rows(Activation x, std::span<const std::int32_t> rows, Activation out);
 
-  bool empty() const { return ops_.empty(); }
+  bool empty() const { return count_ == 0; }
   /// A head has been noted: nothing more belongs to the step.
   bool complete() const { return complete_; }
   void clear();
 
-  std::span<const StepOp> ops() const { return ops_; }
+  std::span<const StepOp> ops() const { return std::span(list_.ops).first(count_); }
+  /// The same number for the same operations, byte by byte; 0: not known.
+  std::uint64_t form() const { return count_ == list_.ops.size() ? list_.form : 0; }
   std::span<const StepLora> loras() const { return loras_; }
   std::span<const std::int32_t> tokens() const { return tokens_; }
   std::span<const std::int32_t> selected() const { return selected_; }
@@ -81,33 +84,42 @@ class StepRecorder {
   void replay(Engine& engine);
 
  private:
+  /// A step's operations. What they are changes the number.
+  struct List {
+    std::vector<StepOp> ops;
+    std::uint64_t form = 0;
+  };
+  /// An operation to be filled and then kept; null when it does not belong to the step.
   StepOp* next(StepOp::Kind kind);
+  void keep();
   bool place(std::span<const SequenceRows> sequences);
   void note_lora(std::int64_t projection, std::span<const LoraRows> lora);
 
-  std::vector<StepOp> ops_;
+  StepOp next_;
+  List list_, before_;     // the last two forms
+  std::size_t count_ = 0;  // operations of list_ that this step has had
+  std::uint64_t forms_ = 0;
   std::vector<StepLora> loras_;
   std::vector<std::int32_t> tokens_, selected_, blocks_;
   std::vector<SequenceRows> sequences_;
   const SequenceRows* given_ = nullptr;  // the caller's, as the first such operation had them
   bool complete_ = false;
+  bool selects_ = false;  // select_rows() has been noted
 };
 
 template <typename Engine>
 void StepRecorder::replay(Engine& engine) {
-  std::vector<StepOp> ops = std::exchange(ops_, {});
+  const std::size_t count = std::exchange(count_, 0);  // nothing is noted meanwhile
   std::size_t lora = 0;
   std::vector<LoraRows> rows[kMatrices];
-  for (std::size_t i = 0; i < ops.size(); ++i) {
-    const StepOp& op = ops[i];
+  for (std::size_t i = 0; i < count; ++i) {
+    const StepOp& op = list_.ops[i];
     for (auto& of_projection : rows) of_projection.clear();
     for (; lora < loras_.size() && loras_[lora].op == static_cast<std::int64_t>(i); ++lora)
       rows[loras_[lora].projection].push_back(loras_[lora].rows);
     engine.run(op, rows);
   }
   clear();
-  ops.clear();
-  ops_ = std::move(ops);  // its memory is kept
 }
 
 }  // namespace bobby::cuda

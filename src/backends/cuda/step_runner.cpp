@@ -71,9 +71,14 @@ StepRunner::StepRunner(cudaStream_t stream) : stream_(stream) {
     shared_limit_ = static_cast<std::size_t>(shared);
 }
 
-StepRunner::Program* StepRunner::find(std::span<const StepOp> ops) {
+StepRunner::Program* StepRunner::find(const StepRecorder& step) {
   for (const auto& program : programs_)
-    if (same_ops(program->ops, ops)) return program.get();
+    if (step.form() != 0 && program->form == step.form()) return program.get();
+  for (const auto& program : programs_) {
+    if (!same_ops(program->ops, step.ops())) continue;
+    program->form = step.form();
+    return program.get();
+  }
   return nullptr;
 }
 
@@ -260,7 +265,7 @@ Result<void> StepRunner::make_parts(StepArgs& args) {
 
 Result<bool> StepRunner::run(const StepRecorder& step) {
   if (shared_limit_ == 0 || !step.complete() || !decodes(step)) return false;
-  Program* program = find(step.ops());
+  Program* program = find(step);
   if (!program) {
     BOBBY_TRY(program, add(step.ops()));
   }

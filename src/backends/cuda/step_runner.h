@@ -32,6 +32,7 @@ class StepRunner {
   /// One form of step: everything but the numbers that change.
   struct Program {
     std::vector<StepOp> ops;
+    std::uint64_t form = 0;  // the recorder's number of them, when they came last
     StepArgs args;
     Element element = Element::kF32;
     std::size_t shared_bytes = 0;
@@ -40,7 +41,7 @@ class StepRunner {
     std::size_t next_adapters = 0;
   };
 
-  Program* find(std::span<const StepOp> ops);
+  Program* find(const StepRecorder& step);
   Result<Program*> add(std::span<const StepOp> ops);
   Result<void> lay_out(Program& program, const std::vector<StepLayer>& layers);
   Result<void> make_exchange(Program& program);
