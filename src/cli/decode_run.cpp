@@ -19,7 +19,7 @@ Result<DecodeRun> DecodeRun::make(Model& model, const Room& room,
   DecodeRun run;
   run.model_ = &model;
   run.shared_ = room.shared_tokens;
-  for (const auto& of_row : adapters) run.rows_.push_back({.adapters = of_row});
+  for (const auto& of_row : adapters) run.rows_.push_back({.adapters = of_row, .blocks = {}});
   run.find_first();
   KvShape shape = model.kv_shape(1, room.kv_format);
   shape.blocks = run.place_blocks((room.max_tokens + shape.block_tokens - 1) / shape.block_tokens,

@@ -23,8 +23,9 @@ __device__ void each_share_of_dots(const StepArgs& args, int spare, const Run& r
 }
 
 /// The thread that fills a spare block's ring.
-__device__ inline void write_dots(const StepArgs& args, const Ring& ring, int spare) {
-  RingWriter writer(ring, args.in_flight);
+__device__ inline void write_dots(const StepArgs& args, const Ring& ring, const int* multiplies,
+                                  int spare) {
+  RingWriter writer(ring, multiplies, args.many_copies, args.few_copies);
   each_share_of_dots(args, spare, [&](int, int product, int first, int count) {
     const int cols = product_cols(args, product);
     for (int i = first; i < first + count; ++i) {
@@ -85,6 +86,11 @@ class DotReader {
     const int lane = block_.lane();
     const float* from = source_of(args_, product) + row * cols;
     const bool normed = product == kStepQkv || product == kStepGateUp;
+    // Once the product before has its x, what there is of this one's is this layer's.
+    if (block_.thread() == 0)
+      wait_for(args_.exchange.progress,
+               products_before(args_) + static_cast<unsigned>(layer * kStepProducts + product));
+    meet(kAllReaders, kReaders);
     if (layer == 0 && product == kStepQkv) {
       x_[0].template embed<Type>(args_.table, args_.tokens[row], cols, warp, lane);
     } else {

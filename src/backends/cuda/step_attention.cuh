@@ -151,6 +151,15 @@ class UnitWarp {
     const int own = warp % 4 / 2;
     const Cursor keys = own == 0 ? at[0] : at[1];
     const Cursor values = own == 0 ? at[2] : at[3];
+    // A short ring has no room for both at once.
+    const auto release = [&](int i) {
+#pragma unroll
+      for (int set = 0; set < kSets; ++set) {
+        ring.read(at[i], quarter(set));
+        ring.release(at[i], quarter(set), lane);
+      }
+    };
+    const bool early = ring.slots < 4;
     HeadShared& shared = block_.shared().head;
     float scores[kSets][kLanePositions];
     float most[kSets];
@@ -159,6 +168,7 @@ class UnitWarp {
       if (any_[set])
         most[set] = score_positions<Format>(cells_of(ring.read(keys, quarter(set)), set, new_k_), q,
                                             args_.scale, first_[set], length_, lane, scores[set]);
+    if (early) release(0), release(1);
 #pragma unroll
     for (int set = 0; set < kSets; ++set)
       if (any_[set])
@@ -168,13 +178,8 @@ class UnitWarp {
     meet(kAllReaders, kReaders);
     if (block_.thread() < kHeadDim) finish_unit(block_, args_, unit_, shared);
     // What nobody waits for.
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-#pragma unroll
-      for (int set = 0; set < kSets; ++set) {
-        ring.read(at[i], quarter(set));
-        ring.release(at[i], quarter(set), lane);
-      }
+    if (!early) release(0), release(1);
+    release(2), release(3);
     if (has_new_ && unit_.head % (args_.heads / args_.kv_heads) == 0) store_new();
   }
 

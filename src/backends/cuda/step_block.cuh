@@ -23,8 +23,7 @@ inline constexpr int kMostDots = 8;    ///< that a block for adapters adds up to
 
 enum Barrier : int { kAllReaders = 1, kMergers = 2 };
 
-/// The matrices of a product as the blocks share them: block w of `workers` has the units
-/// (tiles, or pairs of them) [units * w / workers, units * (w + 1) / workers).
+/// Block w of `workers` has the units [units * w / workers, units * (w + 1) / workers).
 struct Share {
   int begin = 0;
   int count = 0;
@@ -59,6 +58,7 @@ struct StepShared {
   float dots[2][kMostDots][kTileParts];
   LayerShared layers[2];           // this layer's and the next one's
   int2 shares[kStepProducts + 1];  // this block's tiles of each product: the first, how many
+  int multiplies;                  // whether the readers do, and do not wait
   unsigned seen;                   // readers' warps that have had x of a product, counted
   int last;                        // whether this block merges a row's chunks
 };
@@ -106,6 +106,7 @@ class Block {
     for (auto& barrier : shared().deltas_free) init_barrier(&barrier, 1);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     shared().seen = 0;
+    shared().multiplies = 0;
   }
 
  private:
@@ -163,14 +164,20 @@ __device__ inline const float* source_of(const StepArgs& args, int product) {
   }
 }
 
-/// Which matrix and which of its rows tile `tile` of a product begins with.
+/// Which matrix and which of its rows tile `tile` of a product begins with; of gate and up, of this
+/// block's.
 struct TilePlace {
   int matrix;
   int row;
 };
 
 __device__ inline TilePlace place_of(const StepArgs& args, int product, int tile) {
-  if (product == kStepGateUp) return {tile % 2, tile / 2 * kTileRows};
+  if (product == kStepGateUp) {
+    // A block's pairs are `workers` apart: then all but the last of every block's are early columns
+    // of the next product.
+    const int worker = static_cast<int>(blockIdx.x);
+    return {tile % 2, ((tile / 2 - worker) * args.workers + worker) * kTileRows};
+  }
   const int row = tile * kTileRows;
   if (product != kStepQkv) return {0, row};
   const int q = args.heads * kHeadDim;
@@ -192,10 +199,12 @@ __device__ inline int product_tiles(const StepArgs& args, int product) {
 
 /// A block's tiles of a product.
 __device__ inline Share share_of(const StepArgs& args, int product, int worker) {
-  const int unit = product == kStepGateUp ? 2 : 1;
-  Share share(product_tiles(args, product) / unit, worker, args.workers);
-  share.begin *= unit;
-  share.count *= unit;
+  const int tiles = product_tiles(args, product);
+  Share share(tiles, worker, args.workers);
+  if (product == kStepGateUp) {
+    share.begin = worker * 2;
+    share.count = (tiles / 2 - worker + args.workers - 1) / args.workers * 2;
+  }
   return share;
 }
 
@@ -203,6 +212,11 @@ __device__ inline bool has_adapters(const StepArgs& args, int layer, int product
   if (!args.adapters.dots_begin || product == kStepHead) return false;
   const int* begin = args.adapters.dots_begin + layer * kStepProducts + product;
   return __ldg(begin + 1) > __ldg(begin);
+}
+
+/// Products of all steps before this one.
+__device__ inline unsigned products_before(const StepArgs& args) {
+  return args.epoch * static_cast<unsigned>(args.layer_count * kStepProducts + 1);
 }
 
 /// Calls run(layer, product) for all products of a step in order.

@@ -40,8 +40,9 @@ __device__ void write_product(RingWriter& writer, const StepArgs& args, const St
       }
 }
 
-[[maybe_unused]] __device__ void write_weights(const StepArgs& args, const Ring& ring, int worker) {
-  RingWriter writer(ring, args.in_flight);
+[[maybe_unused]] __device__ void write_weights(const StepArgs& args, const Ring& ring, const int* multiplies,
+                                               int worker) {
+  RingWriter writer(ring, multiplies, args.many_copies, args.few_copies);
   for (int layer = 0; layer < args.layer_count; ++layer)
     for (int product = 0; product < kStepProducts; ++product) {
       const StepLayer& weights = args.layers[layer];
@@ -121,36 +122,37 @@ class Reader {
     } else {
       stage_plain(Block<Rows>(), args_, from, cols, stretches);
     }
-    if (stretches == 1)
-      multiply_chunks<true>(product, groups, stretches);
-    else
-      multiply_chunks<false>(product, groups, stretches);
+    volatile int* multiplies = &block_.shared().multiplies;
+    if (block_.thread() == 0) *multiplies = 1;
+    multiply_chunks(product, groups, stretches);
+    if (block_.thread() == 0) *multiplies = 0;
   }
 
-  template <bool Held>
   __device__ __forceinline__ void multiply_chunks(int product, int groups, int stretches) {
     const Block<Rows> block;
     const XPlace<Rows> x(block, args_);
     HeldX held;
-    if (Held) held.load(x, groups, block.warp());
+    held.load(x, 0, groups, block.warp());
     const int tiles = block.shared().shares[product].y;
 #pragma unroll 1
     for (int first = 0; first < tiles; first += kChunkTiles) {
       if (first + 1 < tiles)
-        multiply_chunk<2, Held>(block, groups, stretches, x, held);
+        multiply_chunk<2>(block, groups, stretches, x, held);
       else
-        multiply_chunk<1, Held>(block, groups, stretches, x, held);
+        multiply_chunk<1>(block, groups, stretches, x, held);
     }
   }
 
-  template <int Tiles, bool Held>
+  template <int Tiles>
   __device__ __forceinline__ void multiply_chunk(const Block<Rows>& block, int groups, int stretches,
-                                                 const XPlace<Rows>& x, const HeldX& held) {
+                                                 const XPlace<Rows>& x, HeldX& held) {
     ChunkSums<Tiles> sums;
 #pragma unroll 1
-    for (int stretch = 0; stretch < (Held ? 1 : stretches); ++stretch)
-      multiply_slots<Rows, Type, Tiles, Held>(block, args_, stretch * kStretchGroups, groups, x,
-                                              held, cursor_, sums);
+    for (int stretch = 0; stretch < stretches; ++stretch) {
+      const int first = stretch * kStretchGroups;
+      if (stretches > 1) held.load(x, first, groups, block.warp());
+      multiply_slots<Rows, Type, Tiles>(block, args_, first, groups, x, held, cursor_, sums);
+    }
     auto& shared = block.shared();
     wait_phase(shared_address(&shared.parts_free[parts_.buffer]), parts_.phase ^ 1);
     put_parts(shared.parts[parts_.buffer][block.warp()], block.lane(), sums);
@@ -180,12 +182,14 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   if (spare >= 0) {
     if (!args.adapters.dots_begin) return;
     if (block.warp() < kReaderWarps) return DotReader<Rows, Type>(args).run();
-    if (threadIdx.x == kReaders) write_dots(args, block.ring(args), spare);
+    if (threadIdx.x == kReaders)
+      write_dots(args, block.ring(args), &block.shared().multiplies, spare);
     return;
   }
   switch (block.warp()) {
     case kRingWarp:
-      if (block.lane() == 0) write_weights(args, block.ring(args), block.worker());
+      if (block.lane() == 0) 
+        write_weights(args, block.ring(args), &block.shared().multiplies, block.worker());
       return;
     case kWriterWarp: return Writer<Rows, Type>(args).run();
     case kAdapterWarp:
@@ -235,11 +239,13 @@ std::size_t place_step(StepArgs& args, std::size_t limit) {
                                   : ring + static_cast<std::size_t>(args.slots) * kSlotBytes;
 }
 
-bool can_run_step(int rows, std::size_t shared_bytes) {
-  const StepKernel kernel = kernel_of(rows, Element::kBF16, KvFormat::kF16);
+bool can_run_step(const StepArgs& args, Element element, std::size_t shared_bytes,
+                  std::size_t limit) {
+  const StepKernel kernel = kernel_of(args.rows, element, args.kv.format);
   int blocks = 0;
+  // The most that there is: other forms of step may run with the same kernel.
   return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(shared_bytes)) == cudaSuccess &&
+                              static_cast<int>(limit)) == cudaSuccess &&
          cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, kStepThreads,
                                                        shared_bytes) == cudaSuccess &&
          blocks == 1;

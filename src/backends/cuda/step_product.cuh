@@ -32,17 +32,17 @@ class XPlace {
   const float2* scales_;
 };
 
-/// This warp's groups of the first stretch, for all chunks of a product that has but one.
+/// This warp's groups of a stretch: of a product's only one, for all of its chunks.
 struct HeldX {
   GroupOfX groups[kSets][kTilePartGroups];
 
   template <int Rows>
-  __device__ void load(const XPlace<Rows>& x, int groups_in_all, int warp) {
+  __device__ void load(const XPlace<Rows>& x, int first, int groups_in_all, int warp) {
 #pragma unroll
     for (int set = 0; set < kSets; ++set)
 #pragma unroll
       for (int i = 0; i < kTilePartGroups; ++i) {
-        const int group = (set * kReaderWarps + warp) * kTilePartGroups + i;
+        const int group = first + (set * kReaderWarps + warp) * kTilePartGroups + i;
         if (group < groups_in_all) groups[set][i] = x[group];
       }
   }
@@ -81,9 +81,10 @@ struct ChunkSums {
 };
 
 /// A whole part, two groups at a time: more loads before their use would not fit into registers.
-template <Element Type, int Tiles, typename X>
+template <Element Type, int Tiles>
 __device__ __forceinline__ void multiply_part(const unsigned char* const (&records)[Tiles],
-                                              const X& x, int lane, float (&sums)[Tiles][2]) {
+                                              const GroupOfX (&x)[kTilePartGroups], int lane,
+                                              float (&sums)[Tiles][2]) {
   constexpr int kAhead = 2;
 #pragma unroll
   for (int first = 0; first < kTilePartGroups; first += kAhead) {
@@ -94,19 +95,17 @@ __device__ __forceinline__ void multiply_part(const unsigned char* const (&recor
       for (int tile = 0; tile < Tiles; ++tile)
         groups[i][tile] = GroupOfTile(records[tile] + (first + i) * kTileRecordBytes, lane);
 #pragma unroll
-    for (int i = 0; i < kAhead; ++i) {
-      const GroupOfX of_x = x(first + i);
+    for (int i = 0; i < kAhead; ++i)
 #pragma unroll
       for (int tile = 0; tile < Tiles; ++tile)
-        multiply_group<Type>(Levels(groups[i][tile].words), groups[i][tile].pair, of_x,
+        multiply_group<Type>(Levels(groups[i][tile].words), groups[i][tile].pair, x[first + i],
                              sums[tile]);
-    }
   }
 }
 
 /// The next slots of the ring, one for each tile of the chunk, of a stretch that begins with group
-/// `first`. `held`: x of the stretch, if it is a product's only one.
-template <int Rows, Element Type, int Tiles, bool Held>
+/// `first`. `held`: x of the stretch.
+template <int Rows, Element Type, int Tiles>
 __device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, int first,
                                int groups, const XPlace<Rows>& x, const HeldX& held, Cursor& cursor,
                                ChunkSums<Tiles>& sums) {
@@ -130,12 +129,7 @@ __device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const S
     for (int tile = 0; tile < Tiles; ++tile)
       records[tile] = ring.read(slots[tile], quarter) + part % 4 * kTilePartGroups * kTileRecordBytes;
     if (count == kTilePartGroups) {
-      if constexpr (Held)
-        multiply_part<Type>(
-            records, [&](int i) { return held.groups[set][i]; }, lane, sums.of[set]);
-      else
-        multiply_part<Type>(
-            records, [&](int i) { return x[group + i]; }, lane, sums.of[set]);
+      multiply_part<Type>(records, held.groups[set], lane, sums.of[set]);
     } else {
 #pragma unroll 1
       for (int i = 0; i < count; ++i)
@@ -161,7 +155,8 @@ __device__ __forceinline__ void put_parts(float (&to)[kChunkTiles][kTileRows][Ro
   for (int tile = 0; tile < Tiles; ++tile)
 #pragma unroll
     for (int i = 0; i < 2; ++i)
-      to[tile][quad + i * 8][t] = sums.of[0][tile][i] + sums.of[1][tile][i];
+      to[tile][quad + i * 8][t] =
+          kSets == 2 ? sums.of[0][tile][i] + sums.of[kSets - 1][tile][i] : sums.of[0][tile][i];
 }
 
 }  // namespace bobby::cuda

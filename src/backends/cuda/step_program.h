@@ -68,6 +68,9 @@ struct StepExchange {
   float* v = nullptr;
   float* attention = nullptr;   ///< [rows, heads * 128]
   float* activation = nullptr;  ///< [rows, intermediate]
+  /// How many products, of all steps, the first block has had x of. For blocks that leave products
+  /// out, and could take another layer's numbers for the ones they want.
+  unsigned* progress = nullptr;
 };
 
 struct StepArgs {
@@ -98,7 +101,8 @@ struct StepArgs {
   int x_scales_at = 0;  ///< in shared memory, and so on
   int own_x_at = 0;
   int ring_at = 0;
-  int in_flight = 0;    ///< most copies under way in a block
+  int many_copies = 0;  ///< under way in a block that multiplies
+  int few_copies = 0;   ///< in one that waits
   int own_columns = 0;  ///< most columns of x that a block makes
   // What changes with a step.
   int rows = 0;
@@ -120,7 +124,9 @@ std::size_t place_step(StepArgs& args, std::size_t limit);
 /// Enqueues a step. `element`: of the scales; `format`: of the cache.
 cudaError_t run_step(const StepArgs& args, Element element, std::size_t shared_bytes,
                      cudaStream_t stream);
-/// Whether the device can hold such a kernel's blocks all at once.
-bool can_run_step(int rows, std::size_t shared_bytes);
+/// Whether the device can hold such a kernel's blocks all at once; makes it ready to run. `limit`:
+/// shared memory that a block may have.
+bool can_run_step(const StepArgs& args, Element element, std::size_t shared_bytes,
+                  std::size_t limit);
 
 }  // namespace bobby::cuda

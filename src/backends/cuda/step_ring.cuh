@@ -35,6 +35,12 @@ __device__ inline float look(const float* from) {
   asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(value) : "l"(from) : "memory");
   return value;
 }
+__device__ inline void wait_for(const unsigned* counter, unsigned target) {
+  unsigned seen;
+  do {
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(counter) : "memory");
+  } while (static_cast<int>(seen - target) < 0);
+}
 __device__ inline void look_at_eight(const float* from, float (&to)[8]) {
   asm volatile("ld.relaxed.gpu.global.v4.f32 {%0, %1, %2, %3}, [%4];"
                : "=f"(to[0]), "=f"(to[1]), "=f"(to[2]), "=f"(to[3])
@@ -120,11 +126,12 @@ struct Ring {
   }
 };
 
-/// The one thread that fills the ring. No more than `in_flight` copies are under way: more would
-/// only make every other access wait longer.
+/// The one thread that fills the ring. While its block multiplies, many copies are under way; while
+/// it waits for others' numbers few are, since each makes every other access wait longer.
 class RingWriter {
  public:
-  __device__ RingWriter(const Ring& ring, int in_flight) : ring_(ring), in_flight_(in_flight) {
+  __device__ RingWriter(const Ring& ring, const int* multiplies, int many, int few)
+      : ring_(ring), multiplies_(multiplies), many_(many), few_(few) {
     asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(once_));
     asm volatile("createpolicy.fractional.L2::evict_last.b64 %0, 1.0;" : "=l"(again_));
   }
@@ -132,11 +139,10 @@ class RingWriter {
   __device__ void put(const unsigned char* from, int bytes, bool again = false) {
     const int i = at_.slot * 4 + quarter_;
     wait_phase(shared_address(ring_.empty + i), at_.phase ^ 1);
-    if (ahead_ == in_flight_) {
+    const int most = *multiplies_ ? many_ : few_;
+    for (++ahead_; ahead_ > most; --ahead_) {
       wait_phase(shared_address(ring_.full + last_.slot * 4 + last_quarter_), last_.phase);
       advance(last_, last_quarter_);
-    } else {
-      ++ahead_;
     }
     const unsigned barrier = shared_address(ring_.full + i);
     if (bytes > 0) {
@@ -163,7 +169,8 @@ class RingWriter {
   }
 
   Ring ring_;
-  int in_flight_;
+  const volatile int* multiplies_;
+  int many_, few_;
   int ahead_ = 0;
   Cursor at_, last_;
   int quarter_ = 0;

@@ -13,7 +13,10 @@ namespace {
 
 constexpr int kSpares = 4;         // blocks for the adapters' A
 constexpr int kMostWorkers = 128;  // which divide the matrices of most models evenly
-constexpr int kInFlight = 6;       // copies of 9 KB: what bandwidth times latency asks of a block
+// Copies of 9 KB under way in a block: bandwidth times latency asks for three; while a block waits for
+// others they only make that wait longer.
+constexpr int kManyCopies = 16;
+constexpr int kFewCopies = 2;
 constexpr std::size_t kPrograms = 8;
 constexpr std::size_t kAdapters = 4;
 
@@ -112,9 +115,9 @@ Result<void> StepRunner::lay_out(Program& program, const std::vector<StepLayer>&
   args.own_columns = (tiles + args.workers - 1) / args.workers * kTileRows;
   program.shared_bytes = place_step(args, shared_limit_);
   if (program.shared_bytes == 0) return {};
-  args.in_flight = kInFlight;
-  args.in_flight = std::min(args.in_flight, 4 * args.slots);
-  if (!can_run_step(args.rows, program.shared_bytes)) {
+  args.many_copies = std::min(kManyCopies, 4 * args.slots);
+  args.few_copies = std::min(kFewCopies, 4 * args.slots);
+  if (!can_run_step(args, program.element, program.shared_bytes, shared_limit_)) {
     cudaGetLastError();
     program.shared_bytes = 0;
     return {};
@@ -136,7 +139,7 @@ Result<void> StepRunner::make_exchange(Program& program) {
   const std::size_t q = heads * 128, k = static_cast<std::size_t>(args.kv_heads) * 128;
   const std::size_t floats =
       rows * (2 * hidden + 2 * q + 2 * k + static_cast<std::size_t>(args.intermediate));
-  const std::size_t counters = rows * heads * sizeof(unsigned);
+  const std::size_t counters = (rows * heads + 1) * sizeof(unsigned);
   BOBBY_TRY(program.exchange,
             DeviceMemory::zeroed(floats * sizeof(float) + counters, stream_));
   auto* at = static_cast<float*>(program.exchange->data());
@@ -150,7 +153,8 @@ Result<void> StepRunner::make_exchange(Program& program) {
   exchange.v = next(k);
   exchange.attention = next(q);
   exchange.activation = next(static_cast<std::size_t>(args.intermediate));
-  args.chunk_counters = reinterpret_cast<unsigned*>(at);
+  exchange.progress = reinterpret_cast<unsigned*>(at);
+  args.chunk_counters = exchange.progress + 1;
   return {};
 }
 

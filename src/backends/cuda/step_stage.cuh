@@ -12,38 +12,11 @@ __device__ inline unsigned low_bytes(unsigned a, unsigned b, unsigned c, unsigne
   return __byte_perm(__byte_perm(a, b, 0x0040), __byte_perm(c, d, 0x0040), 0x5410);
 }
 
-/// Eight numbers of a group in q15, and what the group is multiplied by. The eight lanes of a group
-/// together.
+/// Eight numbers of a group in q15, and what the group is multiplied by.
 struct EightInQ15 {
   uint2 high, low;
   float2 scale;
 
-  __device__ explicit EightInQ15(const float (&x)[8]) {
-    constexpr float kMagic =
-        12582912.0f;  // 1.5 * 2^23: adding it rounds, and leaves q in the low bits
-    unsigned most = 0;
-#pragma unroll
-    for (int d = 0; d < 8; ++d) most = max(most, __float_as_uint(x[d]) & 0x7fffffffu);
-#pragma unroll
-    for (int offset = 4; offset > 0; offset /= 2)
-      most = max(most, __shfl_xor_sync(0xffffffffu, most, offset));
-    const Q15 form = q15_of(__uint_as_float(most), most < 0x7f800000u);
-    unsigned q[8];
-    int sum = 0;
-#pragma unroll
-    for (int d = 0; d < 8; ++d) {
-      q[d] = __float_as_uint(x[d] * form.inverse + kMagic);
-      sum += static_cast<int>(q[d] - __float_as_uint(kMagic));
-    }
-#pragma unroll
-    for (int offset = 4; offset > 0; offset /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, offset);
-    low = make_uint2(low_bytes(q[0], q[2], q[4], q[6]) & 0x7f7f7f7fu,
-                     low_bytes(q[1], q[3], q[5], q[7]) & 0x7f7f7f7fu);
-#pragma unroll
-    for (int d = 0; d < 8; ++d) q[d] >>= 7;
-    high = make_uint2(low_bytes(q[0], q[2], q[4], q[6]), low_bytes(q[1], q[3], q[5], q[7]));
-    scale = make_float2(form.scale, form.scale * static_cast<float>(sum));
-  }
   /// `bytes`: the group's 128.
   __device__ void put(unsigned char* bytes, float2* scale_at, int lane) const {
     const int u = lane % 8;
@@ -53,6 +26,51 @@ struct EightInQ15 {
     if (u == 0) *scale_at = scale;
   }
 };
+
+/// Several groups side by side, since each is a chain of what the eight lanes of a group tell each
+/// other.
+template <int Count>
+__device__ __forceinline__ void round_eights(const float (&x)[Count][8],
+                                             EightInQ15 (&to)[Count]) {
+  constexpr float kMagic =
+      12582912.0f;  // 1.5 * 2^23: adding it rounds, and leaves q in the low bits
+  unsigned most[Count] = {};
+#pragma unroll
+  for (int i = 0; i < Count; ++i)
+#pragma unroll
+    for (int d = 0; d < 8; ++d) most[i] = max(most[i], __float_as_uint(x[i][d]) & 0x7fffffffu);
+#pragma unroll
+  for (int offset = 4; offset > 0; offset /= 2)
+#pragma unroll
+    for (int i = 0; i < Count; ++i)
+      most[i] = max(most[i], __shfl_xor_sync(0xffffffffu, most[i], offset));
+  float scales[Count];
+  int sums[Count];
+#pragma unroll
+  for (int i = 0; i < Count; ++i) {
+    const Q15 form = q15_of(__uint_as_float(most[i]), most[i] < 0x7f800000u);
+    scales[i] = form.scale;
+    unsigned q[8];
+    sums[i] = 0;
+#pragma unroll
+    for (int d = 0; d < 8; ++d) {
+      q[d] = __float_as_uint(x[i][d] * form.inverse + kMagic);
+      sums[i] += static_cast<int>(q[d] - __float_as_uint(kMagic));
+    }
+    to[i].low = make_uint2(low_bytes(q[0], q[2], q[4], q[6]) & 0x7f7f7f7fu,
+                           low_bytes(q[1], q[3], q[5], q[7]) & 0x7f7f7f7fu);
+#pragma unroll
+    for (int d = 0; d < 8; ++d) q[d] >>= 7;
+    to[i].high = make_uint2(low_bytes(q[0], q[2], q[4], q[6]), low_bytes(q[1], q[3], q[5], q[7]));
+  }
+#pragma unroll
+  for (int offset = 4; offset > 0; offset /= 2)
+#pragma unroll
+    for (int i = 0; i < Count; ++i) sums[i] += __shfl_xor_sync(0xffffffffu, sums[i], offset);
+#pragma unroll
+  for (int i = 0; i < Count; ++i)
+    to[i].scale = make_float2(scales[i], scales[i] * static_cast<float>(sums[i]));
+}
 
 inline constexpr int kMostStretches = 3;  // of 4096 columns that a product has
 
@@ -155,17 +173,12 @@ __device__ void take(OwnColumns (&own)[Count], const Look& look) {
 }
 
 template <int Rows>
-__device__ void put_columns(const Block<Rows>& block, const StepArgs& args, int row, int stretch,
-                            int cols, const OwnColumns& own) {
-#pragma unroll
-  for (int set = 0; set < kSets; ++set) {
-    const EightInQ15 eight(own.x[set]);
-    const int column = column_of(stretch, set, block.warp(), block.lane());
-    const int group = column / kTileGroup;
-    if (column < cols)
-      eight.put(block.x_bytes() + (row * args.x_groups + group) * 128,
-                block.x_scales(args) + row * (args.x_groups + 1) + group, block.lane());
-  }
+__device__ void put_eight(const Block<Rows>& block, const StepArgs& args, int row, int column,
+                          int cols, const EightInQ15& eight) {
+  const int group = column / kTileGroup;
+  if (column < cols)
+    eight.put(block.x_bytes() + (row * args.x_groups + group) * 128,
+              block.x_scales(args) + row * (args.x_groups + 1) + group, block.lane());
 }
 
 /// A row's squares, as rms_norm() adds them: by warps.
@@ -224,36 +237,83 @@ __device__ void stage_norm(const Block<Rows>& block, const StepArgs& args, const
     for (int i = 0; i < kHeld; ++i) {
       if (r + i >= args.rows) break;
       own[i].scale(factor_of(block, args, r + i), weight);
-      put_columns(block, args, r + i, 0, cols, own[i]);
+      EightInQ15 eights[kSets];
+      round_eights(own[i].x, eights);
+#pragma unroll
+      for (int set = 0; set < kSets; ++set)
+        put_eight(block, args, r + i, column_of(0, set, warp, lane), cols, eights[set]);
     }
   }
   have_seen(block);
 }
 
-/// All rows as they are.
+/// Parts `First` to `First + Count` of this warp of all rows as they are, counted through the
+/// stretches.
+template <int First, int Count, int Rows>
+__device__ void stage_parts(const Block<Rows>& block, const StepArgs& args, const float* from,
+                            int cols) {
+  constexpr int kAtOnce = Count < 3 ? Count : 3;
+  const int lane = block.lane();
+  const auto column = [&](int i) {
+    return column_of((First + i) / kSets, (First + i) % kSets, block.warp(), lane);
+  };
+  bool missing;
+  do {  // as await_row() looks
+    float last[Count];
+#pragma unroll
+    for (int i = 0; i < Count; ++i)
+      last[i] = lane % 4 == 3 && column(i) < cols
+                    ? look(from + (args.rows - 1) * cols + column(i) + 7)
+                    : 0.0f;
+    missing = false;
+#pragma unroll
+    for (int i = 0; i < Count; ++i) missing = missing || !is_set(last[i]);
+  } while (__any_sync(0xffffffffu, missing));
+#pragma unroll 1
+  for (int r = 0; r < args.rows; ++r) {
+    float x[Count][8];
+    bool complete;
+    do {
+#pragma unroll
+      for (int i = 0; i < Count; ++i) {
+        if (column(i) < cols) {
+          look_at_eight(from + r * cols + column(i), x[i]);
+        } else {
+#pragma unroll
+          for (float& value : x[i]) value = 0.0f;
+        }
+      }
+      complete = true;
+#pragma unroll
+      for (int i = 0; i < Count; ++i) complete = complete && all_set(x[i]);
+    } while (!__all_sync(0xffffffffu, complete));
+#pragma unroll
+    for (int first = 0; first < Count; first += kAtOnce) {
+      float some[kAtOnce][8] = {};
+      EightInQ15 eights[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i)
+#pragma unroll
+        for (int d = 0; d < 8; ++d)
+          if (first + i < Count) some[i][d] = x[first + i][d];
+      round_eights(some, eights);
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i)
+        if (first + i < Count) put_eight(block, args, r, column(first + i), cols, eights[i]);
+    }
+  }
+}
+
+/// All rows as they are. Where there are several stretches, the last part is apart: when the others
+/// are rounded it may still be on its way.
 template <int Rows>
 __device__ void stage_plain(const Block<Rows>& block, const StepArgs& args, const float* from,
                             int cols, int stretches) {
-  const int warp = block.warp();
-  const int lane = block.lane();
-  const float* last = from + (args.rows - 1) * cols;
   if (stretches == 1) {
-    OwnColumns own[1];
-    await_row<1>(last, cols, warp, lane);
-#pragma unroll 1
-    for (int r = 0; r < args.rows; ++r) {
-      take(own, [&](int i) { own[i].look(from + r * cols, 0, cols, warp, lane); });
-      put_columns(block, args, r, 0, cols, own[0]);
-    }
+    stage_parts<0, kSets>(block, args, from, cols);
   } else {
-    OwnColumns own[kMostStretches];
-    await_row<kMostStretches>(last, cols, warp, lane);
-#pragma unroll 1
-    for (int r = 0; r < args.rows; ++r) {
-      take(own, [&](int i) { own[i].look(from + r * cols, i, cols, warp, lane); });
-#pragma unroll
-      for (int i = 0; i < kMostStretches; ++i) put_columns(block, args, r, i, cols, own[i]);
-    }
+    stage_parts<0, kMostStretches * kSets - 1>(block, args, from, cols);
+    stage_parts<kMostStretches * kSets - 1, 1>(block, args, from, cols);
   }
   have_seen(block);
 }

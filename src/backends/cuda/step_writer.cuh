@@ -21,6 +21,10 @@ class Writer {
     int index = 0;
     each_product(args_, [&](int layer, int product) {
       wait_seen(block_, index++);
+      if (block_.worker() == 0 && block_.lane() == 0)
+        asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(args_.exchange.progress),
+                     "r"(products_before(args_) + static_cast<unsigned>(index))
+                     : "memory");
       take_back(product);
       const int2 share = block_.shared().shares[product];
       const bool adapters = has_adapters(args_, layer, product);
@@ -63,15 +67,13 @@ class Writer {
   /// All of what `product` reads is there: so every block has read what came before that.
   __device__ void take_back(int product) const {
     const StepExchange& exchange = args_.exchange;
-    const auto columns = [&](float* numbers, int of) {
-      const int2 share = block_.shared().shares[of];
-      const int tile = of == kStepGateUp ? kTileRows / 2 : kTileRows;
-      unset_columns(numbers, of == kStepGateUp ? args_.intermediate : args_.hidden, share.x * tile,
-                    share.y * tile);
+    const auto own_columns = [&](float* numbers) {
+      unset_columns(numbers, args_.hidden, first_column_,
+                    block_.shared().shares[kStepO].y * kTileRows);
     };
     switch (product) {
       case kStepO: {
-        columns(exchange.x, kStepO);
+        own_columns(exchange.x);
         const int2 share = block_.shared().shares[kStepQkv];
         for (int i = 0; i < share.y; ++i) {
           const TilePlace place = place_of(args_, kStepQkv, share.x + i);
@@ -85,8 +87,14 @@ class Writer {
           unset_columns_of_row(exchange.attention + (unit.row * args_.heads + unit.head) * kHeadDim);
         });
         break;
-      case kStepDown: columns(exchange.mid, kStepO); break;
-      default: columns(exchange.activation, kStepGateUp); break;
+      case kStepDown: own_columns(exchange.mid); break;
+      default: {
+        const int2 share = block_.shared().shares[kStepGateUp];
+        for (int i = 0; i < share.y; i += 2)
+          unset_columns(exchange.activation, args_.intermediate,
+                        place_of(args_, kStepGateUp, share.x + i).row, kTileRows);
+        break;
+      }
     }
     __threadfence();
   }
@@ -101,14 +109,17 @@ class Writer {
   }
   __device__ int heads_of(int matrix) const { return matrix == 0 ? args_.heads : args_.kv_heads; }
 
-  /// The eight warps' parts in the promised order.
+  /// The warps' parts in the promised order.
   __device__ float sum(int tile, int row, int r) const {
     float part[kReaderWarps];
 #pragma unroll
     for (int w = 0; w < kReaderWarps; ++w)
       part[w] = block_.shared().parts[parts_.buffer][w][tile][row][r];
-    return ((part[0] + part[4]) + (part[2] + part[6])) +
-           ((part[1] + part[5]) + (part[3] + part[7]));
+#pragma unroll
+    for (int half = kReaderWarps / 2; half > 0; half /= 2)
+#pragma unroll
+      for (int w = 0; w < half; ++w) part[w] += part[w + half];
+    return part[0];
   }
 
   __device__ void write_chunk(int layer, int product, int first, int tiles, const Deltas* deltas) {
@@ -119,8 +130,8 @@ class Writer {
       return deltas ? value + deltas[tile][row][r] : value;
     };
     if (product == kStepGateUp) {
-      const int at = first / 2 * kTileRows + row;
-#pragma unroll 2
+      const int at = place_of(args_, product, first).row + row;
+#pragma unroll 1
       for (int r = half; r < args_.rows; r += 2)
         publish(args_.exchange.activation + r * args_.intermediate + at,
                 silu(finished(0, r)) * finished(1, r));
@@ -132,7 +143,7 @@ class Writer {
       return;
     }
     for (int tile = 0; tile < tiles; ++tile)
-#pragma unroll 2
+#pragma unroll 1
       for (int r = half; r < args_.rows; r += 2)
         write(layer, product, first + tile, row, r, finished(tile, r));
   }
