@@ -245,8 +245,8 @@ class Bench {
                 8, adapters);
       std::printf("   + %.2f us, %.1f %%\n", with - plain, 100 * (with - plain) / plain);
       adapters_ = adapters;
-      const double of_products = time("the four products with it", 8,
-                                      [&](std::int64_t l) { products(l); });
+      const double of_products =
+          time("the four products with it", 8, [&](std::int64_t l) { products(l); });
       adapters_ = 0;
       std::printf("   + %.2f us\n", of_products - bare);
     }

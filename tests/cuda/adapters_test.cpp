@@ -58,8 +58,7 @@ class CudaAdapters : public CudaFixture {
           rows[i].push_back(
               {first - begin, last - first, loaded[i].loras[use.lora].get(), use.scale});
       }
-      projections.push_back(
-          {.weight = loaded[i].weight.get(), .lora = rows[i], .out = outs[i]});
+      projections.push_back({.weight = loaded[i].weight.get(), .lora = rows[i], .out = outs[i]});
     }
     backend.linear(x, projections);
   }
@@ -125,7 +124,8 @@ TEST_F(CudaAdapters, RowsOfDecodeHaveTheBitsOfEightAtATime) {
         const auto found = on_device(loaded, uses, x, 0, rows);
         for (std::size_t i = 0; i < found.size(); ++i)
           expect_same_bits(found[i], rows_of(expected[i], loaded[i].weight->rows(), 0, rows));
-        if (HasFailure()) FAIL() << shape.cols << " columns, way " << way << ", " << rows << " rows";
+        if (HasFailure())
+          FAIL() << shape.cols << " columns, way " << way << ", " << rows << " rows";
       }
       ++way;
     }

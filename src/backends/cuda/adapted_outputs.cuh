@@ -60,7 +60,8 @@ __device__ inline void add_entry(const LoraEntry& entry, const float* ax, int o,
         for (int k = 0; k < 2; ++k)
 #pragma unroll
           for (int h = 0; h < 2; ++h)
-            of_b[k][h] = *reinterpret_cast<const float4*>(b + 8 * k * rank + r + (more ? 4 * h : 0));
+            of_b[k][h] =
+                *reinterpret_cast<const float4*>(b + 8 * k * rank + r + (more ? 4 * h : 0));
 #pragma unroll
         for (int i = 0; i < kRows; ++i)
 #pragma unroll
@@ -74,8 +75,7 @@ __device__ inline void add_entry(const LoraEntry& entry, const float* ax, int o,
             for (int k = 0; k < 2; ++k)
 #pragma unroll
               for (int d = 0; d < 4; ++d)
-                deltas[i][k] =
-                    fmaf(four_of(of_b[k][h], d), four_of(of_z[i][h], d), deltas[i][k]);
+                deltas[i][k] = fmaf(four_of(of_b[k][h], d), four_of(of_z[i][h], d), deltas[i][k]);
         }
       }
     } else {

@@ -1,13 +1,13 @@
 #pragma once
 
 // Adapters in a product of 9 to 64 rows. A warpgroup beside those of the product multiplies rows of
-// A by rows of x meanwhile, in the order of sums of lora_a(): the launch's dots are dealt over all
-// of its blocks, and a counter says when all are there, which is long before the first output is.
+// A by rows of x meanwhile, in the order of sums of lora_a(): the launch's dots are dealt over its
+// first blocks, and a counter says when all are there, which is long before the first output is.
 // Outputs get their deltas where they are written.
 //
 // For a product kernel: a thread of the dots' warpgroup calls make_dots(); the others wait once, by
 // await_rows(), for the table of rows, and call add_deltas() and finish_rest() about the writing of
-// a tile's outputs. All blocks of the launch have to be resident at once.
+// a tile's outputs. Blocks wait for the first ones of the launch, one a multiprocessor.
 
 #include "backends/cuda/adapted_outputs.cuh"
 #include "backends/cuda/batch_kernels.h"
@@ -63,16 +63,16 @@ __device__ void fill_rows(const InnerDeltas& deltas, DotsMemory<Columns>& memory
   const int step = few ? 32 : 1;
   for (int i = few ? tid / 32 : tid; i < deltas.entries.count; i += kDotThreads / step) {
     const LoraEntry& entry = deltas.entries[i];
-    RowDelta own{entry.b, entry.scale, 0, 0, static_cast<short>(entry.rank),
-                 static_cast<short>(i)};
+    RowDelta own{entry.b, entry.scale, 0, 0, static_cast<short>(entry.rank), static_cast<short>(i)};
     for (int row = few ? tid % 32 : 0; row < entry.row_count; row += step) {
       RowDelta& to = rows[entry.matrix * Columns + entry.row_begin + row];
+      const int before = atomicAdd(&to.count, 1 + (entry.multiplier ? RowDelta::kMultiplied : 0));
+      if (before != 0) continue;
       to.b = own.b;
       to.scale = own.scale;
       to.z = entry.ax_begin + row * entry.rank;
       to.rank = own.rank;
       to.entry = own.entry;
-      atomicAdd(&to.count, 1 + (entry.multiplier ? RowDelta::kMultiplied : 0));
     }
   }
 }
@@ -103,7 +103,8 @@ __device__ void make_dot(const LoraEntry& entry, const float* x, int rank, int r
             of_a[r][k] = __ldg(reinterpret_cast<const float4*>(a + r * second + at + h) + k);
 #pragma unroll
           for (int i = 0; i < Rows; ++i)
-            of_x[i][k] = __ldcg(reinterpret_cast<const float4*>(from + min(i, last) * cols + at + h) + k);
+            of_x[i][k] =
+                __ldcg(reinterpret_cast<const float4*>(from + min(i, last) * cols + at + h) + k);
         }
 #pragma unroll
         for (int k = 0; k < kWidth / 4; ++k)
@@ -139,11 +140,10 @@ __device__ inline float tree_of(const float (*sums)[kDotRanks * 4], int at) {
 
 /// Calls visit(entry, rank, row) for this block's share: two rows of A, `Rows` of x.
 template <int Rows, typename Visit>
-__device__ void each_dot(const InnerDeltas& deltas, int lane, const Visit& visit) {
+__device__ void each_dot(const InnerDeltas& deltas, int blocks, int lane, const Visit& visit) {
   const int row_blocks = (deltas.most_rows + Rows - 1) / Rows;
   const int each = (deltas.most_rank + kDotRanks - 1) / kDotRanks * row_blocks;
   const int all = deltas.entries.count * each;
-  const int blocks = static_cast<int>(gridDim.x);
   // 32 at a time are looked at, as not every entry has as many as the largest.
 #pragma unroll 1
   for (int base = static_cast<int>(blockIdx.x); base < all; base += 32 * blocks) {
@@ -173,8 +173,9 @@ __device__ void make_dots(const BatchDeltas& args, DotsMemory<Columns>& memory, 
   const int lane = tid % 32;
   fill_rows(deltas, memory, tid);
   rows_are_there<Readers>();
+  if (static_cast<int>(blockIdx.x) >= args.blocks) return begin();
   // A is under way while x is still being made.
-  each_dot<kRows>(deltas, lane, [&](const LoraEntry& entry, int rank, int) {
+  each_dot<kRows>(deltas, args.blocks, lane, [&](const LoraEntry& entry, int rank, int) {
     const float* a = entry.a + static_cast<long long>(rank) * entry.in_features;
     const int numbers = min(kDotRanks, entry.rank - rank) * entry.in_features;
     for (int at = tid * 32; at < numbers; at += kDotThreads * 32)
@@ -182,7 +183,7 @@ __device__ void make_dots(const BatchDeltas& args, DotsMemory<Columns>& memory, 
   });
   begin();
   int parity = 0;
-  each_dot<kRows>(deltas, lane, [&](const LoraEntry& entry, int rank, int row) {
+  each_dot<kRows>(deltas, args.blocks, lane, [&](const LoraEntry& entry, int rank, int row) {
     auto* sums = memory.sums[parity];
     parity ^= 1;
     if (kRows == 1 || entry.row_count - row == 1)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "backends/cuda/batch_cut.cuh"
 #include "backends/cuda/batch_dots.cuh"
 #include "backends/cuda/batch_kernels.h"
 #include "backends/cuda/ring.cuh"
@@ -11,18 +12,6 @@ namespace bobby::cuda {
 namespace {
 
 constexpr int kStageGroups = kTilePartGroups;
-[[maybe_unused]] constexpr int kQuarters =
-    4;  // of the parts: quarter q has the parts q, q + 8, q + 4, q + 12
-
-/// How a launch cuts its work: whole blocks of eight tiles first, then each cut in `splits` by
-/// parts. A block of the grid takes every gridDim.x-th unit.
-struct Cut {
-  int tile_blocks = 0;
-  int whole = 0;
-  int splits = 1;  ///< 1, 2, 4 or 8
-  __host__ __device__ int units() const { return whole + (tile_blocks - whole) * splits; }
-};
-
 struct NoDeltas {};
 
 template <bool kAdapted>
@@ -44,8 +33,8 @@ struct Layout {
   static constexpr int kStage = (kX + kWeights + kScales + 1023) / 1024 * 1024;
   static constexpr int kStages = Columns == 32 ? 4 : 3;
   static constexpr int kBlocks = Columns == 16 ? 2 : 1;  // a multiprocessor
-  [[maybe_unused]] static constexpr int kConsumerRegisters = Columns == 16 ? (kAdapted ? 96 : 104)
-                                                                                 : (kAdapted ? 208 : 232);
+  [[maybe_unused]] static constexpr int kConsumerRegisters =
+      Columns == 16 ? (kAdapted ? 96 : 104) : (kAdapted ? 208 : 232);
   [[maybe_unused]] static constexpr int kProducerRegisters = Columns == 16 ? 24 : 40;
   [[maybe_unused]] static constexpr int kDotRegisters = Columns == 16 ? 40 : 56;
   static constexpr int kThreads = kRingThreads + (kAdapted ? kDotThreads : 0);
@@ -56,33 +45,6 @@ struct Layout {
 };
 
 #ifdef BOBBY_WGMMA
-
-/// One unit: which tiles, and which quarters of the parts.
-struct Unit {
-  int tile_block;
-  int split;
-  int splits;
-  __device__ Unit(const Cut& cut, int index) {
-    const int beyond = index - cut.whole;
-    tile_block = beyond < 0 ? index : cut.whole + beyond / cut.splits;
-    split = beyond < 0 ? 0 : beyond % cut.splits;
-    splits = beyond < 0 ? 1 : cut.splits;
-  }
-  /// Quarters, or half a one; they come as 0, 2, 1, 3, which is how they are added.
-  __device__ int quarter(int i) const {
-    const int place = splits == 8 ? split / 2 : split * (kQuarters / splits) + i;
-    return place / 2 + place % 2 * 2;
-  }
-  __device__ int quarters() const { return splits == 8 ? 1 : kQuarters / splits; }
-  /// Of a quarter's four parts.
-  __device__ int first_part() const { return splits == 8 ? split % 2 * 2 : 0; }
-  __device__ int end_part() const { return splits == 8 ? split % 2 * 2 + 2 : 4; }
-};
-
-/// Part j of a quarter, in the order in which they are added.
-__device__ int part_of_quarter(int quarter, int j) {
-  return quarter + (j % 2) * 8 + (j / 2) * 4;
-}
 
 /// Calls visit(first group, groups) for a part's groups, at most kStageGroups at a time.
 template <typename F>
@@ -419,33 +381,6 @@ __global__ void __launch_bounds__(Layout<Columns, kAdapted>::kThreads, Layout<Co
 #endif
 }
 
-/// The cut with the least of the longest block's work, in quarters of a unit.
-Cut cut_for(int tile_blocks, int places, int most_splits, long long floats_of_tile_block) {
-  Cut best;
-  long long best_cost = -1;
-  for (const int splits : {1, 2, 4, 8})
-    for (const int whole : {0, tile_blocks / places * places, tile_blocks}) {
-      Cut cut{tile_blocks, whole, splits};
-      const int cut_blocks = tile_blocks - whole;
-      if (splits == 1 && whole != tile_blocks) continue;
-      if (splits > 1 && cut_blocks == 0) continue;
-      if (splits > most_splits) continue;
-      if (cut_blocks > kMostPartialTiles ||
-          cut_blocks * splits * floats_of_tile_block > kPartialFloats)
-        continue;
-      const int beyond = cut_blocks * splits;
-      // A cut costs about a tenth of a unit more: its parts go through memory.
-      const long long cost =
-          100ll * ((whole + places - 1) / places) +
-          (100ll / splits + (splits > 1 ? 10 : 0)) * ((beyond + places - 1) / places);
-      if (best_cost < 0 || cost < best_cost) {
-        best = cut;
-        best_cost = cost;
-      }
-    }
-  return best;
-}
-
 int multiprocessors() {
   static const int count = [] {
     int device = 0;
@@ -482,12 +417,15 @@ void launch_batch(const Batch& batch) {
                            .cut = {},
                            .rows = batch.rows,
                            .deltas = {}};
-  args.cut = cut_for((batch.matrices.tiles + kRingTiles - 1) / kRingTiles, places, Columns == 16 ? 8 : 4,
-                     Columns * kRingTiles * kTileRows);
+  args.cut = cut_for((batch.matrices.tiles + kRingTiles - 1) / kRingTiles, places,
+                     Columns == 16 ? 8 : 4, Columns * kRingTiles * kTileRows);
   const auto blocks = static_cast<unsigned>(std::min(args.cut.units(), places));
+  const unsigned makers = std::min(blocks, static_cast<unsigned>(multiprocessors()));
   if constexpr (kAdapted)
-    args.deltas = {
-        .of = *batch.deltas, .done = batch.done.count, .target = batch.done.expected += blocks};
+    args.deltas = {.of = *batch.deltas,
+                   .done = batch.done.count,
+                   .target = batch.done.expected += makers,
+                   .blocks = static_cast<int>(makers)};
   launch(kernel, dim3(blocks), L::kThreads, L::kBytes, batch.stream, args);
 }
 

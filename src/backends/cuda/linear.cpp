@@ -249,6 +249,7 @@ Result<const InnerDeltas*> LinearEngine::inner(std::span<const Projection> proje
     inner_.first[i + 1] = static_cast<int>(entries_.size());
     for (std::size_t e = first; e < entries_.size(); ++e) {
       inner_.most_rank = std::max(inner_.most_rank, entries_[e].rank);
+      inner_.all_ranks += entries_[e].rank;
       inner_.most_rows = std::max(inner_.most_rows, entries_[e].row_count);
       inner_.multiplied |= e > first && entries_[e].multiplier != nullptr;
     }
@@ -293,9 +294,7 @@ Result<void> LinearEngine::base(Activation x, std::span<const Projection> projec
       if (!biased && (form == Form::kBytes || form == Form::kHalves)) {
         BOBBY_TRY(deltas, inner(projections.subspan(first_one, i - first_one), run, from));
         // Before the product, which begins when z is there.
-        if (deltas && form == Form::kHalves)
-          lora_a_prompts(deltas->entries, deltas->most_rank, deltas->most_rows, false, from,
-                         deltas->ax, stream_);
+        if (deltas && form == Form::kHalves) tiles_.prompt_dots(*deltas, rows, matrices.cols);
       } else {
         for (std::size_t p = first_one; p < i; ++p)
           gather(projections[p], run, 0, static_cast<int>(p), left_);

@@ -112,6 +112,7 @@ struct InnerDeltas {
   float* ax = nullptr;
   int most_rank = 0;
   int most_rows = 0;
+  int all_ranks = 0;  ///< of the entries together
   /// Several entries of a matrix have multipliers, which are of the product alone.
   bool multiplied = false;
 };

@@ -18,6 +18,7 @@ Result<void> TileEngine::reserve(std::int64_t cols) {
     load_x_tiles_kernels();
     load_batch_kernels(Element::kBF16);
     load_prefill_kernels(Element::kBF16);
+    load_prompt_dots();
     BOBBY_TRY(half_factors_, DeviceMemory::make(kPromptRows * sizeof(float)));
     BOBBY_TRY(partials_, DeviceMemory::make(kPartialFloats * sizeof(float)));
     BOBBY_TRY(arrived_, DeviceMemory::zeroed(kMostPartialTiles * sizeof(int), stream_));
@@ -63,6 +64,15 @@ void TileEngine::round_prompt(float* x, Gated gated, int rows, int cols, Element
   if (!gated.gate && has({.x = x, .rows = rows, .cols = cols, .element = element})) return;
   to_half_tiles(x, gated, rows, cols, element, half_tiles(), stream_);
   rounded_prompt(x, rows, cols, element);
+}
+
+void TileEngine::prompt_dots(const InnerDeltas& deltas, int rows, int cols) {
+  if (cuda::prompt_dots(
+          deltas, rows, cols,
+          {static_cast<float*>(partials_->data()), static_cast<int*>(arrived_->data())}, stream_))
+    return;
+  lora_a_prompts(deltas.entries, deltas.most_rank, deltas.most_rows, cols % 4 != 0, deltas.x,
+                 deltas.ax, stream_);
 }
 
 void TileEngine::prompt(const Matrices& matrices, int rows, const InnerDeltas* deltas) {

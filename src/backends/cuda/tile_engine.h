@@ -29,6 +29,8 @@ class TileEngine {
   /// `element`: of the weights' biases.
   void round_prompt(float* x, Gated gated, int rows, int cols, Element element);
   void prompt(const Matrices& matrices, int rows, const InnerDeltas* deltas);
+  /// Makes z for prompt().
+  void prompt_dots(const InnerDeltas& deltas, int rows, int cols);
   /// The `element` of the last prompt's weights.
   Element last_element() const { return last_element_; }
 
