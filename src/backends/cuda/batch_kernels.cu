@@ -1,7 +1,10 @@
 // 9..64 rows of x in q15: 8-bit integer products of warpgroups, sums in the order of tile_order.h.
 
 #include <algorithm>
+#include <type_traits>
 
+#include "backends/cuda/batch_cut.cuh"
+#include "backends/cuda/batch_dots.cuh"
 #include "backends/cuda/batch_kernels.h"
 #include "backends/cuda/ring.cuh"
 
@@ -9,27 +12,20 @@ namespace bobby::cuda {
 namespace {
 
 constexpr int kStageGroups = kTilePartGroups;
-[[maybe_unused]] constexpr int kQuarters =
-    4;  // of the parts: quarter q has the parts q, q + 8, q + 4, q + 12
+struct NoDeltas {};
 
-/// How a launch cuts its work: whole blocks of eight tiles first, then each cut in `splits` by
-/// parts. A block of the grid takes every gridDim.x-th unit.
-struct Cut {
-  int tile_blocks = 0;
-  int whole = 0;
-  int splits = 1;  ///< 1, 2, 4 or 8
-  __host__ __device__ int units() const { return whole + (tile_blocks - whole) * splits; }
-};
-
+template <bool kAdapted>
 struct BatchArgs {
   Matrices matrices;
   ByteTiles x;
   Partials partials;
   Cut cut;
   int rows = 0;
+  std::conditional_t<kAdapted, BatchDeltas, NoDeltas> deltas;
 };
 
-template <int Columns>
+/// Adapted: a warpgroup more, and the other ones' registers for it.
+template <int Columns, bool kAdapted = false>
 struct Layout {
   static constexpr int kX = kStageGroups * Columns * 128;
   static constexpr int kWeights = kRingTiles * kStageGroups * kTileRecordBytes;
@@ -37,8 +33,11 @@ struct Layout {
   static constexpr int kStage = (kX + kWeights + kScales + 1023) / 1024 * 1024;
   static constexpr int kStages = Columns == 32 ? 4 : 3;
   static constexpr int kBlocks = Columns == 16 ? 2 : 1;  // a multiprocessor
-  [[maybe_unused]] static constexpr int kConsumerRegisters = Columns == 16 ? 104 : 232;
+  [[maybe_unused]] static constexpr int kConsumerRegisters =
+      Columns == 16 ? (kAdapted ? 96 : 104) : (kAdapted ? 208 : 232);
   [[maybe_unused]] static constexpr int kProducerRegisters = Columns == 16 ? 24 : 40;
+  [[maybe_unused]] static constexpr int kDotRegisters = Columns == 16 ? 40 : 56;
+  static constexpr int kThreads = kRingThreads + (kAdapted ? kDotThreads : 0);
   static constexpr int kSums = Columns / 2;                              // a lane's
   [[maybe_unused]] static constexpr int kAhead = Columns == 64 ? 1 : 2;  // groups under way
   static constexpr int kStash = 2 * kSums * kRingTiles * 32 * static_cast<int>(sizeof(float));
@@ -46,33 +45,6 @@ struct Layout {
 };
 
 #ifdef BOBBY_WGMMA
-
-/// One unit: which tiles, and which quarters of the parts.
-struct Unit {
-  int tile_block;
-  int split;
-  int splits;
-  __device__ Unit(const Cut& cut, int index) {
-    const int beyond = index - cut.whole;
-    tile_block = beyond < 0 ? index : cut.whole + beyond / cut.splits;
-    split = beyond < 0 ? 0 : beyond % cut.splits;
-    splits = beyond < 0 ? 1 : cut.splits;
-  }
-  /// Quarters, or half a one; they come as 0, 2, 1, 3, which is how they are added.
-  __device__ int quarter(int i) const {
-    const int place = splits == 8 ? split / 2 : split * (kQuarters / splits) + i;
-    return place / 2 + place % 2 * 2;
-  }
-  __device__ int quarters() const { return splits == 8 ? 1 : kQuarters / splits; }
-  /// Of a quarter's four parts.
-  __device__ int first_part() const { return splits == 8 ? split % 2 * 2 : 0; }
-  __device__ int end_part() const { return splits == 8 ? split % 2 * 2 + 2 : 4; }
-};
-
-/// Part j of a quarter, in the order in which they are added.
-__device__ int part_of_quarter(int quarter, int j) {
-  return quarter + (j % 2) * 8 + (j / 2) * 4;
-}
 
 /// Calls visit(first group, groups) for a part's groups, at most kStageGroups at a time.
 template <typename F>
@@ -83,8 +55,8 @@ __device__ void for_part(int part, int groups, const F& visit) {
 }
 
 /// One of the producing threads. The first stages' weights are asked for before x is there.
-template <int Columns>
-__device__ void produce(const BatchArgs& args, int producer, unsigned char* ring,
+template <int Columns, typename Args>
+__device__ void produce(const Args& args, int producer, unsigned char* ring,
                         RingBarriers<Layout<Columns>::kStages>& barriers) {
   using L = Layout<Columns>;
   const int groups = args.matrices.cols / kTileGroup;
@@ -213,8 +185,8 @@ __device__ void add_groups(const unsigned char* stage, int first,
 }
 
 /// A warp's sums over one part.
-template <int Columns, Element Type>
-__device__ void add_part(const BatchArgs& args, int part, const unsigned char* ring,
+template <int Columns, Element Type, typename Args>
+__device__ void add_part(const Args& args, int part, const unsigned char* ring,
                          RingBarriers<Layout<Columns>::kStages>& barriers,
                          RingPlace<Layout<Columns>::kStages>& place,
                          float (&sums)[Layout<Columns>::kSums]) {
@@ -281,8 +253,8 @@ __device__ void add_slabs(const float* slabs, float (&sums)[Sums]) {
 }
 
 /// Adds what the other splits of the tiles have: in the block that comes last. False: not that one.
-template <int Sums>
-__device__ bool add_splits(const BatchArgs& args, const Unit& unit, float (&sums)[Sums]) {
+template <int Sums, typename Args>
+__device__ bool add_splits(const Args& args, const Unit& unit, float (&sums)[Sums]) {
   constexpr int kFloats = Sums * kRingTiles * 32;
   __shared__ int last;
   const int of_cut = unit.tile_block - args.cut.whole;
@@ -311,23 +283,32 @@ __device__ bool add_splits(const BatchArgs& args, const Unit& unit, float (&sums
   return true;
 }
 
-template <int Columns>
-__device__ void write_out(const BatchArgs& args, int tile, const float (&sums)[Columns / 2]) {
+template <int Columns, bool kAdapted>
+__device__ void write_out(const BatchArgs<kAdapted>& args, [[maybe_unused]] const void* dots,
+                          int tile, float (&sums)[Columns / 2]) {
   if (tile >= args.matrices.tiles) return;
   const Matrix& matrix = matrix_of(args.matrices, tile);
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  float* out = matrix.out + (tile - matrix.tiles_before) * kTileRows + lane / 4;
+  const int o = (tile - matrix.tiles_before) * kTileRows + lane / 4;
+  float* out = matrix.out + o;
+  [[maybe_unused]] unsigned rest = 0;
+  if constexpr (kAdapted)
+    rest = add_deltas<Columns>(args.deltas, *static_cast<const DotsMemory<Columns>*>(dots),
+                               static_cast<int>(&matrix - args.matrices.each), o, args.rows, sums);
 #pragma unroll
   for (int i = 0; i < Columns / 2; ++i) {
     const int column = i / 4 * 8 + lane % 4 * 2 + i % 2;
     if (column < args.rows)
       out[static_cast<long long>(column) * matrix.rows + i / 2 % 2 * 8] = sums[i];
   }
+  if constexpr (kAdapted)
+    finish_rest(args.deltas.of, static_cast<int>(&matrix - args.matrices.each), o, rest, out,
+                matrix.rows);
 }
 
 /// The two warpgroups: warp w tile w of eight.
-template <int Columns, Element Type>
-__device__ void consume(const BatchArgs& args, const unsigned char* ring, float* stash,
+template <int Columns, Element Type, typename Args>
+__device__ void consume(const Args& args, const void* dots, const unsigned char* ring, float* stash,
                         RingBarriers<Layout<Columns>::kStages>& barriers) {
   using L = Layout<Columns>;
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -362,17 +343,19 @@ __device__ void consume(const BatchArgs& args, const unsigned char* ring, float*
       }
     }
     if (unit.splits == 1 || add_splits(args, unit, quarter))
-      write_out<Columns>(args, unit.tile_block * kRingTiles + warp, quarter);
+      write_out<Columns>(args, dots, unit.tile_block * kRingTiles + warp, quarter);
   }
 }
 
 #endif  // BOBBY_WGMMA
 
-template <int Columns, Element Type>
-__global__ void __launch_bounds__(kRingThreads, Layout<Columns>::kBlocks)
-    batch_kernel(BatchArgs args) {
+template <int Columns, Element Type, bool kAdapted>
+__global__ void __launch_bounds__(Layout<Columns, kAdapted>::kThreads, Layout<Columns>::kBlocks)
+    batch_kernel(const __grid_constant__ BatchArgs<kAdapted> args) {
 #ifdef BOBBY_WGMMA
-  using L = Layout<Columns>;
+  using L = Layout<Columns, kAdapted>;
+  constexpr int kReaders = kRingWarps * 32;
+  __shared__ std::conditional_t<kAdapted, DotsMemory<Columns>, NoDeltas> dots;
   extern __shared__ unsigned char memory[];
   __shared__ RingBarriers<L::kStages> barriers;
   unsigned char* ring = memory + (1024 - shared_address(memory) % 1024) % 1024;
@@ -381,42 +364,21 @@ __global__ void __launch_bounds__(kRingThreads, Layout<Columns>::kBlocks)
   if (threadIdx.x == 0) barriers.init();
   __syncthreads();
   const int producer = static_cast<int>(threadIdx.x) / 32 - kRingWarps;
-  if (producer >= 0) {
+  if (kAdapted && producer >= kProducers) {
+    if constexpr (kAdapted) {
+      shrink_registers<L::kDotRegisters>();
+      make_dots<Columns, kReaders>(args.deltas, dots, static_cast<int>(threadIdx.x) - kRingThreads);
+    }
+  } else if (producer >= 0) {
     shrink_registers<L::kProducerRegisters>();
     if (threadIdx.x % 32 == 0) produce<Columns>(args, producer, ring, barriers);
   } else {
     grow_registers<L::kConsumerRegisters>();
     begin();
-    consume<Columns, Type>(args, ring, stash, barriers);
+    if constexpr (kAdapted) await_rows<kReaders>();
+    consume<Columns, Type>(args, &dots, ring, stash, barriers);
   }
 #endif
-}
-
-/// The cut with the least of the longest block's work, in quarters of a unit.
-Cut cut_for(int tile_blocks, int places, int most_splits, long long floats_of_tile_block) {
-  Cut best;
-  long long best_cost = -1;
-  for (const int splits : {1, 2, 4, 8})
-    for (const int whole : {0, tile_blocks / places * places, tile_blocks}) {
-      Cut cut{tile_blocks, whole, splits};
-      const int cut_blocks = tile_blocks - whole;
-      if (splits == 1 && whole != tile_blocks) continue;
-      if (splits > 1 && cut_blocks == 0) continue;
-      if (splits > most_splits) continue;
-      if (cut_blocks > kMostPartialTiles ||
-          cut_blocks * splits * floats_of_tile_block > kPartialFloats)
-        continue;
-      const int beyond = cut_blocks * splits;
-      // A cut costs about a tenth of a unit more: its parts go through memory.
-      const long long cost =
-          100ll * ((whole + places - 1) / places) +
-          (100ll / splits + (splits > 1 ? 10 : 0)) * ((beyond + places - 1) / places);
-      if (best_cost < 0 || cost < best_cost) {
-        best = cut;
-        best_cost = cost;
-      }
-    }
-  return best;
 }
 
 int multiprocessors() {
@@ -430,31 +392,60 @@ int multiprocessors() {
   return count;
 }
 
-template <int Columns, Element Type>
-void launch_batch(const Matrices& matrices, ByteTiles x, int rows, Partials partials,
-                  cudaStream_t stream) {
-  using L = Layout<Columns>;
+struct Batch {
+  const Matrices& matrices;
+  ByteTiles x;
+  int rows;
+  Partials partials;
+  const InnerDeltas* deltas;
+  DotsDone& done;
+  cudaStream_t stream;
+};
+
+template <int Columns, Element Type, bool kAdapted>
+void launch_batch(const Batch& batch) {
+  using L = Layout<Columns, kAdapted>;
   static const auto kernel = [] {
-    cudaFuncSetAttribute(batch_kernel<Columns, Type>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                         L::kBytes);
-    return batch_kernel<Columns, Type>;
+    cudaFuncSetAttribute(batch_kernel<Columns, Type, kAdapted>,
+                         cudaFuncAttributeMaxDynamicSharedMemorySize, L::kBytes);
+    return batch_kernel<Columns, Type, kAdapted>;
   }();
   const int places = multiprocessors() * L::kBlocks;
-  BatchArgs args{.matrices = matrices, .x = x, .partials = partials, .rows = rows};
-  args.cut = cut_for((matrices.tiles + kRingTiles - 1) / kRingTiles, places, Columns == 16 ? 8 : 4,
-                     Columns * kRingTiles * kTileRows);
-  launch(kernel, dim3(static_cast<unsigned>(std::min(args.cut.units(), places))), kRingThreads,
-         L::kBytes, stream, args);
+  BatchArgs<kAdapted> args{.matrices = batch.matrices,
+                           .x = batch.x,
+                           .partials = batch.partials,
+                           .cut = {},
+                           .rows = batch.rows,
+                           .deltas = {}};
+  args.cut = cut_for((batch.matrices.tiles + kRingTiles - 1) / kRingTiles, places,
+                     Columns == 16 ? 8 : 4, Columns * kRingTiles * kTileRows);
+  const auto blocks = static_cast<unsigned>(std::min(args.cut.units(), places));
+  const unsigned makers = std::min(blocks, static_cast<unsigned>(multiprocessors()));
+  if constexpr (kAdapted)
+    args.deltas = {.of = *batch.deltas,
+                   .done = batch.done.count,
+                   .target = batch.done.expected += makers,
+                   .blocks = static_cast<int>(makers)};
+  launch(kernel, dim3(blocks), L::kThreads, L::kBytes, batch.stream, args);
+}
+
+template <Element Type, bool kAdapted>
+void launch_columns(const Batch& batch) {
+  switch (batch.x.columns) {
+    case 16: return launch_batch<16, Type, kAdapted>(batch);
+    case 32: return launch_batch<32, Type, kAdapted>(batch);
+    default: return launch_batch<64, Type, kAdapted>(batch);
+  }
 }
 
 template <Element Type>
-void batch_product_of(const Matrices& matrices, ByteTiles x, int rows, Partials partials,
-                      cudaStream_t stream) {
-  switch (x.columns) {
-    case 16: return launch_batch<16, Type>(matrices, x, rows, partials, stream);
-    case 32: return launch_batch<32, Type>(matrices, x, rows, partials, stream);
-    default: return launch_batch<64, Type>(matrices, x, rows, partials, stream);
-  }
+void load_kernels() {
+  load_kernel(batch_kernel<16, Type, false>);
+  load_kernel(batch_kernel<32, Type, false>);
+  load_kernel(batch_kernel<64, Type, false>);
+  load_kernel(batch_kernel<16, Type, true>);
+  load_kernel(batch_kernel<32, Type, true>);
+  load_kernel(batch_kernel<64, Type, true>);
 }
 
 }  // namespace
@@ -473,22 +464,17 @@ bool has_warpgroups() {
 }
 
 void load_batch_kernels(Element element) {
-  if (element == Element::kBF16) {
-    load_kernel(batch_kernel<16, Element::kBF16>);
-    load_kernel(batch_kernel<32, Element::kBF16>);
-    load_kernel(batch_kernel<64, Element::kBF16>);
-  } else {
-    load_kernel(batch_kernel<16, Element::kF16>);
-    load_kernel(batch_kernel<32, Element::kF16>);
-    load_kernel(batch_kernel<64, Element::kF16>);
-  }
+  if (element == Element::kBF16) return load_kernels<Element::kBF16>();
+  load_kernels<Element::kF16>();
 }
 
 void batch_product(const Matrices& matrices, ByteTiles x, int rows, Partials partials,
-                   cudaStream_t stream) {
+                   const InnerDeltas* deltas, DotsDone& done, cudaStream_t stream) {
+  const Batch batch{matrices, x, rows, partials, deltas, done, stream};
   if (matrices.element == Element::kBF16)
-    return batch_product_of<Element::kBF16>(matrices, x, rows, partials, stream);
-  batch_product_of<Element::kF16>(matrices, x, rows, partials, stream);
+    return deltas ? launch_columns<Element::kBF16, true>(batch)
+                  : launch_columns<Element::kBF16, false>(batch);
+  deltas ? launch_columns<Element::kF16, true>(batch) : launch_columns<Element::kF16, false>(batch);
 }
 
 }  // namespace bobby::cuda

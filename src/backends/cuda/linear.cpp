@@ -114,15 +114,16 @@ void LinearEngine::round(const Matrices& format, Form form, float* x, int rows) 
   }
 }
 
-void LinearEngine::product(const Matrices& matrices, Form form, const float* x, int rows) {
+void LinearEngine::product(const Matrices& matrices, Form form, const float* x, int rows,
+                           const InnerDeltas* deltas) {
   auto* bytes = static_cast<uint4*>(planes_->data());
   auto* scales = static_cast<float2*>(scales_->data());
   switch (form) {
     case Form::kFloats: return dense_product(matrices, x, rows, stream_);
     case Form::kPlanes: return affine_product(matrices, {bytes, scales}, rows, stream_);
     case Form::kTiled: return tiled_product(matrices, {bytes, scales}, rows, stream_);
-    case Form::kBytes: return tiles_.batch(matrices, rows);
-    case Form::kHalves: return tiles_.prompt(matrices, rows);
+    case Form::kBytes: return tiles_.batch(matrices, rows, deltas);
+    case Form::kHalves: return tiles_.prompt(matrices, rows, deltas);
   }
 }
 
@@ -203,13 +204,73 @@ void LinearEngine::finish_deltas() {
   finish(take_deltas(), stream_);
 }
 
-void LinearEngine::base(Activation x, std::span<const Projection> projections) {
+Result<void> LinearEngine::reserve_ax(std::span<const Projection> projections) {
+  std::int64_t floats = 0;
+  for (const Projection& projection : projections)
+    for (const LoraRows& rows : projection.lora)  // in fours, however the rows are cut
+      floats += rows.row_count * static_cast<const CudaLora&>(*rows.lora).view().rank +
+                4 * (rows.row_count + 1);
+  const std::size_t needed = static_cast<std::size_t>(floats) * sizeof(float);
+  ax_floats_ = 0;
+  if (needed == 0 || (ax_ && ax_->size() >= needed)) return {};
+  ax_.reset();
+  BOBBY_TRY(ax_, DeviceMemory::make(std::max(needed, kAxFloats * sizeof(float))));
+  return {};
+}
+
+void LinearEngine::gather(const Projection& projection, const Run& run, std::int64_t first,
+                          int matrix, std::vector<LoraEntry>& to) {
+  for (const LoraRows& rows : projection.lora) {
+    LoraRows some = rows;
+    some.row_begin = std::max(rows.row_begin, run.begin);
+    some.row_count =
+        std::min(rows.row_begin + rows.row_count, run.begin + run.rows) - some.row_begin;
+    if (some.row_count <= 0) continue;
+    some.row_begin -= first;
+    LoraEntry entry = static_cast<const CudaLora&>(*rows.lora).entry(some);
+    entry.matrix = matrix;
+    entry.ax_begin = static_cast<int>(ax_floats_);
+    entry.prompt = run.prompt;
+    // In fours, as rows of z are read.
+    ax_floats_ += (static_cast<std::int64_t>(entry.row_count) * entry.rank + 3) / 4 * 4;
+    to.push_back(entry);
+  }
+}
+
+Result<const InnerDeltas*> LinearEngine::inner(std::span<const Projection> projections,
+                                               const Run& run, const float* x) {
+  entries_.clear();
+  inner_ = {};
+  inner_.x = x;
+  inner_.ax = ax_ ? static_cast<float*>(ax_->data()) : nullptr;
+  for (std::size_t i = 0; i < projections.size(); ++i) {
+    const std::size_t first = entries_.size();
+    gather(projections[i], run, run.begin, static_cast<int>(i), entries_);
+    inner_.first[i + 1] = static_cast<int>(entries_.size());
+    for (std::size_t e = first; e < entries_.size(); ++e) {
+      inner_.most_rank = std::max(inner_.most_rank, entries_[e].rank);
+      inner_.all_ranks += entries_[e].rank;
+      inner_.most_rows = std::max(inner_.most_rows, entries_[e].row_count);
+      inner_.multiplied |= e > first && entries_[e].multiplier != nullptr;
+    }
+  }
+  if (entries_.empty()) return nullptr;
+  BOBBY_TRY(inner_.entries, tables_.find(entries_));
+  return &inner_;
+}
+
+Result<void> LinearEngine::base(Activation x, std::span<const Projection> projections) {
+  // Biases are added later, and deltas after them.
+  const bool biased = std::any_of(projections.begin(), projections.end(),
+                                  [](const Projection& one) { return one.bias != nullptr; });
   Run run;
   for (std::int64_t begin = 0; begin < x.rows; begin += run.rows) {
     run = run_at(begin, x.rows);
+    const int rows = static_cast<int>(run.rows);
     float* from = x.data + begin * x.cols;
     std::optional<Matrices> rounded;  // the format that the scratch memory is right for
     for (std::size_t i = 0; i < projections.size();) {
+      const std::size_t first_one = i;
       const CudaWeight& first = on_device(*projections[i].weight);
       Matrices matrices = format_of(first);
       for (; i < projections.size() && matrices.count < kMatrices &&
@@ -226,58 +287,46 @@ void LinearEngine::base(Activation x, std::span<const Projection> projections) {
                         rounded->chunks_a_group == matrices.chunks_a_group &&
                         rounded->tiled == matrices.tiled && rounded->element == matrices.element;
       if (form != Form::kFloats && !same) {
-        round(matrices, form, from, static_cast<int>(run.rows));
+        round(matrices, form, from, rows);
         rounded = matrices;
       }
-      product(matrices, form, from, static_cast<int>(run.rows));
+      const InnerDeltas* deltas = nullptr;
+      if (!biased && (form == Form::kBytes || form == Form::kHalves)) {
+        BOBBY_TRY(deltas, inner(projections.subspan(first_one, i - first_one), run, from));
+        // Before the product, which begins when z is there.
+        if (deltas && form == Form::kHalves) tiles_.prompt_dots(*deltas, rows, matrices.cols);
+      } else {
+        for (std::size_t p = first_one; p < i; ++p)
+          gather(projections[p], run, 0, static_cast<int>(p), left_);
+      }
+      product(matrices, form, from, rows, deltas);
     }
   }
+  return {};
 }
 
-Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> projections) {
-  entries_.clear();
+Result<void> LinearEngine::finish_later(Activation x, std::span<const Projection> projections) {
   Finish last;
-  bool any = false;
-  int max_rank = 0;
-  int max_rows = 0;
-  int max_prompt_rank = 0;
-  int max_prompt_rows = 0;
-  std::int64_t ax_floats = 0;
+  bool any = !left_.empty();
   for (const Projection& projection : projections) {
     last.bias[last.count] = vector_of(projection.bias);
     last.out[last.count] = projection.out.data;
     last.rows[last.count] = static_cast<int>(projection.out.cols);
     any = any || projection.bias != nullptr;
-    for (const LoraRows& rows : projection.lora) {
-      // Rows of prompts apart from those of decode.
-      for (std::int64_t done = 0; done < rows.row_count;) {
-        const Run run = run_at(rows.row_begin + done, x.rows);
-        LoraRows some = rows;
-        some.row_begin = run.begin;
-        some.row_count = std::min(run.rows, rows.row_count - done);
-        done += some.row_count;
-        LoraEntry entry = static_cast<const CudaLora&>(*rows.lora).entry(some);
-        entry.matrix = last.count;
-        entry.ax_begin = static_cast<int>(ax_floats);
-        entry.prompt = run.prompt;
-        // In fours, as rows of z are read.
-        ax_floats += (static_cast<std::int64_t>(entry.row_count) * entry.rank + 3) / 4 * 4;
-        int& most = run.prompt ? max_prompt_rows : max_rows;
-        most = std::max(most, entry.row_count);
-        int& most_ranks = run.prompt ? max_prompt_rank : max_rank;
-        most_ranks = std::max(most_ranks, entry.rank);
-        entries_.push_back(entry);
-      }
-    }
     ++last.count;
   }
-  if (!any && entries_.empty()) return {};
-  BOBBY_TRY(const LoraEntries entries, tables_.find(entries_));
-  const std::size_t needed = static_cast<std::size_t>(ax_floats) * sizeof(float);
-  if (needed > 0 && (!ax_ || ax_->size() < needed)) {
-    ax_.reset();
-    BOBBY_TRY(ax_, DeviceMemory::make(std::max(needed, kAxFloats * sizeof(float))));
+  if (!any) return {};
+  // A product's deltas are added matrix by matrix, each row's in their order.
+  std::stable_sort(left_.begin(), left_.end(),
+                   [](const LoraEntry& a, const LoraEntry& b) { return a.matrix < b.matrix; });
+  int max_rank = 0, max_rows = 0, max_prompt_rank = 0, max_prompt_rows = 0;
+  for (const LoraEntry& entry : left_) {
+    int& most = entry.prompt ? max_prompt_rows : max_rows;
+    most = std::max(most, entry.row_count);
+    int& most_ranks = entry.prompt ? max_prompt_rank : max_rank;
+    most_ranks = std::max(most_ranks, entry.rank);
   }
+  BOBBY_TRY(const LoraEntries entries, tables_.find(left_));
   float* ax = ax_ ? static_cast<float*>(ax_->data()) : nullptr;
   if (max_rows > 0) lora_a(entries, max_rank, max_rows, x.data, ax, stream_);
   if (max_prompt_rows > 0)
@@ -289,9 +338,11 @@ Result<void> LinearEngine::adapters(Activation x, std::span<const Projection> pr
 Result<void> LinearEngine::linear(Activation x, std::span<const Projection> projections) {
   while (!projections.empty()) {
     const auto some = projections.first(std::min<std::size_t>(projections.size(), kMatrices));
-    base(x, some);
     finish_deltas();  // of the projections before
-    BOBBY_CHECK(adapters(x, some));
+    left_.clear();
+    BOBBY_CHECK(reserve_ax(some));
+    BOBBY_CHECK(base(x, some));
+    BOBBY_CHECK(finish_later(x, some));
     projections = projections.subspan(some.size());
   }
   return {};

@@ -60,9 +60,19 @@ class LinearEngine {
   Run run_at(std::int64_t begin, std::int64_t rows) const;
   Form form_for(const Matrices& matrices, const Run& run) const;
   void round(const Matrices& format, Form form, float* x, int rows);
-  void product(const Matrices& matrices, Form form, const float* x, int rows);
-  void base(Activation x, std::span<const Projection> projections);
-  Result<void> adapters(Activation x, std::span<const Projection> projections);
+  void product(const Matrices& matrices, Form form, const float* x, int rows,
+               const InnerDeltas* deltas);
+  /// The products. What some of them do not add themselves is left in left_.
+  Result<void> base(Activation x, std::span<const Projection> projections);
+  /// Room for z of all adapters of these projections.
+  Result<void> reserve_ax(std::span<const Projection> projections);
+  /// Appends the entries of a run: their rows, from row `first` of the step on, as matrix `matrix`.
+  void gather(const Projection& projection, const Run& run, std::int64_t first, int matrix,
+              std::vector<LoraEntry>& to);
+  /// The adapters of a run's product, for a kernel that adds them itself; nothing: none.
+  Result<const InnerDeltas*> inner(std::span<const Projection> projections, const Run& run,
+                                   const float* x);
+  Result<void> finish_later(Activation x, std::span<const Projection> projections);
   RowTiles tiles_for(std::int64_t rows, std::int64_t cols) const;
 
   cudaStream_t stream_;
@@ -71,7 +81,10 @@ class LinearEngine {
   std::unique_ptr<DeviceMemory> planes_;
   std::unique_ptr<DeviceMemory> scales_;
   std::unique_ptr<DeviceMemory> ax_;
-  std::vector<LoraEntry> entries_;
+  std::int64_t ax_floats_ = 0;      // of this linear()'s so far
+  std::vector<LoraEntry> entries_;  // of one product
+  std::vector<LoraEntry> left_;     // of products that add none
+  InnerDeltas inner_;
   TileEngine tiles_;
   AdapterTables tables_{stream_};
   Deltas deltas_;

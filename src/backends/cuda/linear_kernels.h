@@ -103,6 +103,20 @@ struct Deltas {
   }
 };
 
+/// What adapters add to the outputs of one launch of a product, which adds it itself. Rows are the
+/// launch's own.
+struct InnerDeltas {
+  LoraEntries entries;            ///< matrix by matrix
+  int first[kMatrices + 1] = {};  ///< matrix m has those from first[m] to first[m + 1]
+  const float* x = nullptr;
+  float* ax = nullptr;
+  int most_rank = 0;
+  int most_rows = 0;
+  int all_ranks = 0;  ///< of the entries together
+  /// Several entries of a matrix have multipliers, which are of the product alone.
+  bool multiplied = false;
+};
+
 void quantize(const float* x, int rows, int cols, int group_size, int bits, Quantized to,
               cudaStream_t stream);
 void affine_product(const Matrices& matrices, Quantized x, int rows, cudaStream_t stream);

@@ -3,7 +3,9 @@
 // Biases meet the groups' sums of x as a product of their own, once every 16 groups.
 
 #include <algorithm>
+#include <type_traits>
 
+#include "backends/cuda/adapted_outputs.cuh"
 #include "backends/cuda/batch_kernels.h"
 #include "backends/cuda/ring.cuh"
 
@@ -21,12 +23,16 @@ constexpr int kStage = (kStageGroups * (kX + kWeights) + 1023) / 1024 * 1024;
 constexpr int kBytes = 1024 + kStages * kStage;
 [[maybe_unused]] constexpr int kSums = kColumns / 2;
 
+struct NoDeltas {};
+
+template <bool kAdapted>
 struct PrefillArgs {
   Matrices matrices;
   HalfTiles x;
   int rows = 0;
   int x_tiles = 0;  ///< of 128 rows
   int units = 0;    ///< x_tiles for each eight tiles of weights
+  std::conditional_t<kAdapted, InnerDeltas, NoDeltas> deltas;
 };
 
 #ifdef BOBBY_WGMMA
@@ -35,7 +41,8 @@ struct PrefillArgs {
 constexpr int kWeightsAt = kStageGroups * kX;
 
 /// One of the producing threads.
-__device__ void produce(const PrefillArgs& args, int producer, unsigned char* ring,
+template <typename Args>
+__device__ void produce(const Args& args, int producer, unsigned char* ring,
                         RingBarriers<kStages>& barriers) {
   const int groups = args.matrices.cols / kTileGroup;
   RingPlace<kStages> place;
@@ -194,8 +201,38 @@ __device__ void add_groups(const unsigned char* ring, RingBarriers<kStages>& bar
   place.next();
 }
 
-template <Element Type>
-__device__ void consume(const PrefillArgs& args, const unsigned char* ring,
+/// A lane's sums as the outputs that they are of.
+template <typename Args>
+__device__ void scale_sums(const Args& args, int first, float (&sums)[kSums]) {
+  const int t = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll
+  for (int j = 0; j < kColumns / 8; ++j)
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int row = min(first + j * 8 + t * 2 + i, args.rows - 1);
+      const float factor = args.x.factors[row] * (1.0f / kSumScale);
+      sums[j * 4 + i] *= factor;
+      sums[j * 4 + i + 2] *= factor;
+    }
+}
+
+/// Deltas that need the product alone, after it has been written.
+template <typename Args>
+__device__ void finish_all(const Args& args, const Matrix& matrix, int o, int first) {
+  const int t = static_cast<int>(threadIdx.x) % 4;
+#pragma unroll 1
+  for (int i = 0; i < kColumns / 4; ++i) {
+    const int row = first + i / 2 * 8 + t * 2 + i % 2;
+    if (row >= args.rows) continue;
+    const int own = static_cast<int>(&matrix - args.matrices.each);
+    float* at = matrix.out + static_cast<long long>(row) * matrix.rows + o;
+    finish_output<false>(args.deltas, own, row, o, at);
+    finish_output<false>(args.deltas, own, row, o + 8, at + 8);
+  }
+}
+
+template <Element Type, bool kAdapted>
+__device__ void consume(const PrefillArgs<kAdapted>& args, const unsigned char* ring,
                         RingBarriers<kStages>& barriers) {
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -212,25 +249,37 @@ __device__ void consume(const PrefillArgs& args, const unsigned char* ring,
     if (tile >= args.matrices.tiles) continue;
     const Matrix& matrix = matrix_of(args.matrices, tile);
     const int first = unit % args.x_tiles * kColumns;
-    float* out = matrix.out + (tile - matrix.tiles_before) * kTileRows + lane / 4;
+    const int o = (tile - matrix.tiles_before) * kTileRows + lane / 4;
+    float* out = matrix.out + o;
+    if constexpr (kAdapted) {
+      scale_sums(args, first, sums);
+      const int own = static_cast<int>(&matrix - args.matrices.each);
+      if (!args.deltas.multiplied)
+#pragma unroll 1
+        for (int i = args.deltas.first[own]; i < args.deltas.first[own + 1]; ++i)
+          add_entry<false>(args.deltas.entries[i], args.deltas.ax, o, first, sums);
+    }
 #pragma unroll
     for (int j = 0; j < kColumns / 8; ++j)
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         const int row = first + j * 8 + lane % 4 * 2 + i;
         if (row >= args.rows) continue;
-        const float factor = args.x.factors[row] * (1.0f / kSumScale);
+        const float factor = kAdapted ? 1.0f : args.x.factors[row] * (1.0f / kSumScale);
         float* at = out + static_cast<long long>(row) * matrix.rows;
         at[0] = sums[j * 4 + i] * factor;
         at[8] = sums[j * 4 + i + 2] * factor;
       }
+    if constexpr (kAdapted)
+      if (args.deltas.multiplied) finish_all(args, matrix, o, first);
   }
 }
 
 #endif  // BOBBY_WGMMA
 
-template <Element Type>
-__global__ void __launch_bounds__(kRingThreads, 1) prefill_kernel(PrefillArgs args) {
+template <Element Type, bool kAdapted>
+__global__ void __launch_bounds__(kRingThreads, 1)
+    prefill_kernel(const __grid_constant__ PrefillArgs<kAdapted> args) {
 #ifdef BOBBY_WGMMA
   extern __shared__ unsigned char memory[];
   __shared__ RingBarriers<kStages> barriers;
@@ -245,38 +294,61 @@ __global__ void __launch_bounds__(kRingThreads, 1) prefill_kernel(PrefillArgs ar
   } else {
     grow_registers<kConsumerRegisters>();
     begin();
-    consume<Type>(args, ring, barriers);
+    consume<Type, kAdapted>(args, ring, barriers);
   }
 #endif
 }
 
-template <Element Type>
-void prefill_product_of(const PrefillArgs& args, cudaStream_t stream) {
+template <Element Type, bool kAdapted>
+void launch_prefill(const Matrices& matrices, HalfTiles x, int rows, const InnerDeltas* deltas,
+                    cudaStream_t stream) {
   static const int multiprocessors = [] {
     int device = 0;
     int count = 0;
     cudaGetDevice(&device);
     cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
-    cudaFuncSetAttribute(prefill_kernel<Type>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+    cudaFuncSetAttribute(prefill_kernel<Type, kAdapted>,
+                         cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
     return count;
   }();
-  launch(prefill_kernel<Type>, dim3(static_cast<unsigned>(std::min(args.units, multiprocessors))),
-         kRingThreads, kBytes, stream, args);
+  const int x_tiles = (rows + kColumns - 1) / kColumns;
+  PrefillArgs<kAdapted> args{.matrices = matrices,
+                             .x = x,
+                             .rows = rows,
+                             .x_tiles = x_tiles,
+                             .units = (matrices.tiles + kRingTiles - 1) / kRingTiles * x_tiles,
+                             .deltas = {}};
+  if constexpr (kAdapted) args.deltas = *deltas;
+  launch(prefill_kernel<Type, kAdapted>,
+         dim3(static_cast<unsigned>(std::min(args.units, multiprocessors))), kRingThreads, kBytes,
+         stream, args);
+}
+
+template <Element Type>
+void prefill_product_of(const Matrices& matrices, HalfTiles x, int rows, const InnerDeltas* deltas,
+                        cudaStream_t stream) {
+  if (deltas) return launch_prefill<Type, true>(matrices, x, rows, deltas, stream);
+  launch_prefill<Type, false>(matrices, x, rows, deltas, stream);
+}
+
+template <Element Type>
+void load_kernels() {
+  load_kernel(prefill_kernel<Type, false>);
+  load_kernel(prefill_kernel<Type, true>);
 }
 
 }  // namespace
 
 void load_prefill_kernels(Element element) {
-  if (element == Element::kBF16) return load_kernel(prefill_kernel<Element::kBF16>);
-  load_kernel(prefill_kernel<Element::kF16>);
+  if (element == Element::kBF16) return load_kernels<Element::kBF16>();
+  load_kernels<Element::kF16>();
 }
 
-void prefill_product(const Matrices& matrices, HalfTiles x, int rows, cudaStream_t stream) {
-  PrefillArgs args{.matrices = matrices, .x = x, .rows = rows};
-  args.x_tiles = (rows + kColumns - 1) / kColumns;
-  args.units = (matrices.tiles + kRingTiles - 1) / kRingTiles * args.x_tiles;
-  if (matrices.element == Element::kBF16) return prefill_product_of<Element::kBF16>(args, stream);
-  prefill_product_of<Element::kF16>(args, stream);
+void prefill_product(const Matrices& matrices, HalfTiles x, int rows, const InnerDeltas* deltas,
+                     cudaStream_t stream) {
+  if (matrices.element == Element::kBF16)
+    return prefill_product_of<Element::kBF16>(matrices, x, rows, deltas, stream);
+  prefill_product_of<Element::kF16>(matrices, x, rows, deltas, stream);
 }
 
 }  // namespace bobby::cuda

@@ -18,9 +18,12 @@ Result<void> TileEngine::reserve(std::int64_t cols) {
     load_x_tiles_kernels();
     load_batch_kernels(Element::kBF16);
     load_prefill_kernels(Element::kBF16);
+    load_prompt_dots();
     BOBBY_TRY(half_factors_, DeviceMemory::make(kPromptRows * sizeof(float)));
     BOBBY_TRY(partials_, DeviceMemory::make(kPartialFloats * sizeof(float)));
     BOBBY_TRY(arrived_, DeviceMemory::zeroed(kMostPartialTiles * sizeof(int), stream_));
+    BOBBY_TRY(dots_count_, DeviceMemory::zeroed(sizeof(unsigned), stream_));
+    dots_ = {.count = static_cast<unsigned*>(dots_count_->data())};
   }
   BOBBY_TRY(bytes_, DeviceMemory::make(kBatchRows * groups * kTileGroup * 2));
   cols_ = cols;
@@ -50,10 +53,10 @@ void TileEngine::round_batch(const float* x, int rows, int cols) {
   rounded_batch(x, rows, cols);
 }
 
-void TileEngine::batch(const Matrices& matrices, int rows) {
+void TileEngine::batch(const Matrices& matrices, int rows, const InnerDeltas* deltas) {
   batch_product(matrices, byte_tiles(rows), rows,
                 {static_cast<float*>(partials_->data()), static_cast<int*>(arrived_->data())},
-                stream_);
+                deltas, dots_, stream_);
 }
 
 void TileEngine::round_prompt(float* x, Gated gated, int rows, int cols, Element element) {
@@ -63,8 +66,17 @@ void TileEngine::round_prompt(float* x, Gated gated, int rows, int cols, Element
   rounded_prompt(x, rows, cols, element);
 }
 
-void TileEngine::prompt(const Matrices& matrices, int rows) {
-  prefill_product(matrices, half_tiles(), rows, stream_);
+void TileEngine::prompt_dots(const InnerDeltas& deltas, int rows, int cols) {
+  if (cuda::prompt_dots(
+          deltas, rows, cols,
+          {static_cast<float*>(partials_->data()), static_cast<int*>(arrived_->data())}, stream_))
+    return;
+  lora_a_prompts(deltas.entries, deltas.most_rank, deltas.most_rows, cols % 4 != 0, deltas.x,
+                 deltas.ax, stream_);
+}
+
+void TileEngine::prompt(const Matrices& matrices, int rows, const InnerDeltas* deltas) {
+  prefill_product(matrices, half_tiles(), rows, deltas, stream_);
 }
 
 }  // namespace bobby::cuda

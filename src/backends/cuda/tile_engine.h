@@ -24,10 +24,13 @@ class TileEngine {
   // x is [rows, cols]; a product is of the last x that was rounded for it. What was just rounded
   // is not rounded again. `gated`: x is made of it first.
   void round_batch(const float* x, int rows, int cols);
-  void batch(const Matrices& matrices, int rows);
+  // `deltas`: null, or the adapters of these rows; z is made by batch(), and has been for prompt().
+  void batch(const Matrices& matrices, int rows, const InnerDeltas* deltas);
   /// `element`: of the weights' biases.
   void round_prompt(float* x, Gated gated, int rows, int cols, Element element);
-  void prompt(const Matrices& matrices, int rows);
+  void prompt(const Matrices& matrices, int rows, const InnerDeltas* deltas);
+  /// Makes z for prompt().
+  void prompt_dots(const InnerDeltas& deltas, int rows, int cols);
   /// The `element` of the last prompt's weights.
   Element last_element() const { return last_element_; }
 
@@ -63,6 +66,8 @@ class TileEngine {
   std::unique_ptr<DeviceMemory> half_factors_;
   std::unique_ptr<DeviceMemory> partials_;
   std::unique_ptr<DeviceMemory> arrived_;
+  std::unique_ptr<DeviceMemory> dots_count_;
+  DotsDone dots_;
 };
 
 }  // namespace bobby::cuda
