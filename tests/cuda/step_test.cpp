@@ -56,10 +56,18 @@ TEST_F(CudaStep, IsItsOperations) {
     const StepAdapter eight(*cuda_, shape, 8, shape.layers - 1, random_);
     const StepAdapter five(*cuda_, shape, 5, 0, random_), many(*cuda_, shape, 24, 0, random_);
     const StepAdapter sixteen(*cuda_, shape, 16, 0, random_);
-    for (const std::vector<std::int64_t>& positions : std::vector<std::vector<std::int64_t>>{
-             {0}, {14}, {254}, {600}, {30, 255}, {3, 700, 62}, {255, 15, 256, 1000},
-             {0, 31, 32, 300, 63}, {10, 11, 12, 13, 14, 15, 16, 290},
-             {5, 40, 1, 2, 3, 4, 500, 31, 32, 33}, {9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 256, 64}}) {
+    for (const std::vector<std::int64_t>& positions :
+         std::vector<std::vector<std::int64_t>>{{0},
+                                                {14},
+                                                {254},
+                                                {600},
+                                                {30, 255},
+                                                {3, 700, 62},
+                                                {255, 15, 256, 1000},
+                                                {0, 31, 32, 300, 63},
+                                                {10, 11, 12, 13, 14, 15, 16, 290},
+                                                {5, 40, 1, 2, 3, 4, 500, 31, 32, 33},
+                                                {9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 256, 64}}) {
       SCOPED_TRACE(testing::Message()
                    << shape.hidden << " wide, " << positions.size() << " rows at " << positions[0]);
       auto rows = this->rows(shape, positions, 4);

@@ -58,24 +58,24 @@ class DotReader {
 
   __device__ void run() {
     int parity = 0;
-    each_share_of_dots(
-        args_, block_.worker() - args_.workers, [&](int layer, int product, int first, int count) {
-          int row = -1;
-          for (int begin = first; begin < first + count; begin += kMostDots) {
-            const int some = min(kMostDots, first + count - begin);
-            for (int i = 0; i < some; ++i) {
-              const StepDot& dot = args_.adapters.dots[begin + i];
-              if (dot.x_row != row) take_row(layer, product, dot.x_row);
-              row = dot.x_row;
-              multiply(product, block_.shared().dots[parity][i]);
-            }
-            meet(kAllReaders, kReaders);
-            if (block_.warp() < some)
-              publish_z(args_.adapters.dots[begin + block_.warp()].z,
-                        block_.shared().dots[parity][block_.warp()]);
-            parity ^= 1;
-          }
-        });
+    each_share_of_dots(args_, block_.worker() - args_.workers,
+                       [&](int layer, int product, int first, int count) {
+                         int row = -1;
+                         for (int begin = first; begin < first + count; begin += kMostDots) {
+                           const int some = min(kMostDots, first + count - begin);
+                           for (int i = 0; i < some; ++i) {
+                             const StepDot& dot = args_.adapters.dots[begin + i];
+                             if (dot.x_row != row) take_row(layer, product, dot.x_row);
+                             row = dot.x_row;
+                             multiply(product, block_.shared().dots[parity][i]);
+                           }
+                           meet(kAllReaders, kReaders);
+                           if (block_.warp() < some)
+                             publish_z(args_.adapters.dots[begin + block_.warp()].z,
+                                       block_.shared().dots[parity][block_.warp()]);
+                           parity ^= 1;
+                         }
+                       });
   }
 
  private:
@@ -204,8 +204,7 @@ class AdapterWarp {
     if (tile >= tiles) return;
     const TilePlace place = place_of(args_, product, first + tile);
     const StepDelta& delta = delta_at(i, place.matrix, 0);
-    if (delta.rank == 8)
-      load_eight(delta.b + (place.row + block_.lane() % kTileRows) * 8ll, to);
+    if (delta.rank == 8) load_eight(delta.b + (place.row + block_.lane() % kTileRows) * 8ll, to);
   }
 
   /// All numbers of z that the product has.

@@ -73,8 +73,7 @@ __device__ inline void await_eight(const float* from, float (&to)[8]) {
 __device__ inline float merge_parts(const HeadShared& shared, int positions, int d, int lane,
                                     float2& total) {
   const int warps = min(kHeadWarps, (positions + kWarpPositions - 1) / kWarpPositions);
-  const float2 own =
-      lane < warps ? shared.totals[lane] : make_float2(-INFINITY, 0.0f);
+  const float2 own = lane < warps ? shared.totals[lane] : make_float2(-INFINITY, 0.0f);
   const float most = warp_max(own.x);
   const float own_weight = expf(own.x - most);
   float output = 0.0f;
@@ -128,8 +127,7 @@ class UnitWarp {
       : args_(args), kv_(kv), unit_(unit), length_(args.positions[unit.row] + 1) {
 #pragma unroll
     for (int set = 0; set < kSets; ++set) {
-      first_[set] =
-          unit.chunk * kHeadChunk + (set * kReaderWarps + block_.warp()) * kWarpPositions;
+      first_[set] = unit.chunk * kHeadChunk + (set * kReaderWarps + block_.warp()) * kWarpPositions;
       any_[set] = first_[set] < length_;
       has_new_ = has_new_ || (any_[set] && first_[set] + kWarpPositions >= length_);
     }
@@ -172,9 +170,9 @@ class UnitWarp {
 #pragma unroll
     for (int set = 0; set < kSets; ++set)
       if (any_[set])
-        weigh_positions<Format>(cells_of(ring.read(values, quarter(set)), set, new_v_),
-                                scores[set], most[set], first_[set], length_,
-                                set * kReaderWarps + warp, lane, shared);
+        weigh_positions<Format>(cells_of(ring.read(values, quarter(set)), set, new_v_), scores[set],
+                                most[set], first_[set], length_, set * kReaderWarps + warp, lane,
+                                shared);
     meet(kAllReaders, kReaders);
     if (block_.thread() < kHeadDim) finish_unit(block_, args_, unit_, shared);
     // What nobody waits for.
@@ -187,7 +185,9 @@ class UnitWarp {
   __device__ int quarter(int set) const {
     return set * (kReaderWarps / 4) + block_.warp() / 4;
   }
-  __device__ int kv_head() const { return unit_.head / (args_.heads / args_.kv_heads); }
+  __device__ int kv_head() const {
+    return unit_.head / (args_.heads / args_.kv_heads);
+  }
 
   /// q, and the new position's key and value if they are this warp's.
   __device__ void prepare(const LayerShared& weights, float (&q)[8]) {
@@ -229,8 +229,7 @@ class UnitWarp {
   __device__ void store_new() const {
     if (block_.lane() >= 16) return;
     const int position = length_ - 1;
-    const int number =
-        args_.blocks[args_.blocks_begin[unit_.row] + position / kStepBlock];
+    const int number = args_.blocks[args_.blocks_begin[unit_.row] + position / kStepBlock];
     store_cells(kv_, part_of(kv_, number, 0, kv_head()), position % kStepBlock, new_k_,
                 block_.lane());
     store_cells(kv_, part_of(kv_, number, 1, kv_head()), position % kStepBlock, new_v_,
@@ -251,8 +250,7 @@ class UnitWarp {
 };
 
 template <int Rows, KvFormat Format>
-__device__ void attend_unit(const StepArgs& args, Cursor& cursor, int layer,
-                            const HeadUnit& unit) {
+__device__ void attend_unit(const StepArgs& args, Cursor& cursor, int layer, const HeadUnit& unit) {
   const LayerShared& weights = Block<Rows>::shared().layers[layer % 2];
   KvLayer kv = args.kv;
   kv.data = weights.kv;

@@ -18,8 +18,8 @@ enum StepWarp : int { kRingWarp = kReaderWarps, kWriterWarp, kAdapterWarp };
 inline constexpr int kStepThreads = (kReaderWarps + 3) * 32;
 inline constexpr int kChunkTiles = 2;  ///< tiles that a warp multiplies side by side
 
-inline constexpr int kBuffers = 2;     ///< chunks whose parts may wait to be added up
-inline constexpr int kMostDots = 8;    ///< that a block for adapters adds up together
+inline constexpr int kBuffers = 2;   ///< chunks whose parts may wait to be added up
+inline constexpr int kMostDots = 8;  ///< that a block for adapters adds up together
 
 enum Barrier : int { kAllReaders = 1, kMergers = 2 };
 
@@ -72,9 +72,7 @@ extern __shared__ __align__(128) unsigned char step_memory[];
 template <int Rows>
 class Block {
  public:
-  __device__ Block() {
-    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread_));
-  }
+  __device__ Block() { asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread_)); }
   __device__ static StepShared<Rows>& shared() {
     return *reinterpret_cast<StepShared<Rows>*>(step_memory);
   }

@@ -40,8 +40,8 @@ __device__ void write_product(RingWriter& writer, const StepArgs& args, const St
       }
 }
 
-[[maybe_unused]] __device__ void write_weights(const StepArgs& args, const Ring& ring, const int* multiplies,
-                                               int worker) {
+[[maybe_unused]] __device__ void write_weights(const StepArgs& args, const Ring& ring,
+                                               const int* multiplies, int worker) {
   RingWriter writer(ring, multiplies, args.many_copies, args.few_copies);
   for (int layer = 0; layer < args.layer_count; ++layer)
     for (int product = 0; product < kStepProducts; ++product) {
@@ -144,8 +144,9 @@ class Reader {
   }
 
   template <int Tiles>
-  __device__ __forceinline__ void multiply_chunk(const Block<Rows>& block, int groups, int stretches,
-                                                 const XPlace<Rows>& x, HeldX& held) {
+  __device__ __forceinline__ void multiply_chunk(const Block<Rows>& block, int groups,
+                                                 int stretches, const XPlace<Rows>& x,
+                                                 HeldX& held) {
     ChunkSums<Tiles> sums;
 #pragma unroll 1
     for (int stretch = 0; stretch < stretches; ++stretch) {
@@ -188,7 +189,7 @@ __global__ void __launch_bounds__(kStepThreads, 1)
   }
   switch (block.warp()) {
     case kRingWarp:
-      if (block.lane() == 0) 
+      if (block.lane() == 0)
         write_weights(args, block.ring(args), &block.shared().multiplies, block.worker());
       return;
     case kWriterWarp: return Writer<Rows, Type>(args).run();
@@ -235,8 +236,7 @@ std::size_t place_step(StepArgs& args, std::size_t limit) {
   args.ring_at = static_cast<int>(ring);
   if (ring >= limit) return 0;
   args.slots = static_cast<int>(std::min<std::size_t>((limit - ring) / kSlotBytes, kStepSlots));
-  return args.slots < kChunkTiles ? 0
-                                  : ring + static_cast<std::size_t>(args.slots) * kSlotBytes;
+  return args.slots < kChunkTiles ? 0 : ring + static_cast<std::size_t>(args.slots) * kSlotBytes;
 }
 
 bool can_run_step(const StepArgs& args, Element element, std::size_t shared_bytes,

@@ -107,8 +107,7 @@ class Matcher {
       args.inv_freq = vector_of(rope.weight[2]);
     }
     need(args.heads % args.kv_heads == 0 && args.heads * 128 <= kMostIntermediate &&
-         args.kv.heads == of_layer.heads &&
-         args.scale == static_cast<float>(attend.number));
+         args.kv.heads == of_layer.heads && args.scale == static_cast<float>(attend.number));
     layer.kv = of_layer.data;
     layer.q_norm = vector_of(rope.weight[0]);
     layer.k_norm = vector_of(rope.weight[1]);

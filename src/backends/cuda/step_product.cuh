@@ -20,7 +20,8 @@ class XPlace {
   __device__ XPlace(const Block<Rows>& block, const StepArgs& args) {
     const int quad = block.lane() / 4;
     const int t = block.lane() % 4;
-    bytes_ = block.x_bytes() + min(quad / 2, Rows - 1) * args.x_groups * 128 + quad % 2 * 64 + t * 16;
+    bytes_ =
+        block.x_bytes() + min(quad / 2, Rows - 1) * args.x_groups * 128 + quad % 2 * 64 + t * 16;
     scales_ = block.x_scales(args) + min(t, Rows - 1) * (args.x_groups + 1);
   }
   __device__ GroupOfX operator[](int group) const {
@@ -106,9 +107,10 @@ __device__ __forceinline__ void multiply_part(const unsigned char* const (&recor
 /// The next slots of the ring, one for each tile of the chunk, of a stretch that begins with group
 /// `first`. `held`: x of the stretch.
 template <int Rows, Element Type, int Tiles>
-__device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const StepArgs& args, int first,
-                               int groups, const XPlace<Rows>& x, const HeldX& held, Cursor& cursor,
-                               ChunkSums<Tiles>& sums) {
+__device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const StepArgs& args,
+                                               int first, int groups, const XPlace<Rows>& x,
+                                               const HeldX& held, Cursor& cursor,
+                                               ChunkSums<Tiles>& sums) {
   const Ring ring = block.ring(args);
   const int warp = block.warp();
   const int lane = block.lane();
@@ -127,7 +129,8 @@ __device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const S
     const unsigned char* records[Tiles];
 #pragma unroll
     for (int tile = 0; tile < Tiles; ++tile)
-      records[tile] = ring.read(slots[tile], quarter) + part % 4 * kTilePartGroups * kTileRecordBytes;
+      records[tile] =
+          ring.read(slots[tile], quarter) + part % 4 * kTilePartGroups * kTileRecordBytes;
     if (count == kTilePartGroups) {
       multiply_part<Type>(records, held.groups[set], lane, sums.of[set]);
     } else {
@@ -147,7 +150,7 @@ __device__ __forceinline__ void multiply_slots(const Block<Rows>& block, const S
 /// A warp's two parts, added, into the chunk's parts.
 template <int Rows, int Tiles>
 __device__ __forceinline__ void put_parts(float (&to)[kChunkTiles][kTileRows][Rows], int lane,
-                          const ChunkSums<Tiles>& sums) {
+                                          const ChunkSums<Tiles>& sums) {
   const int quad = lane / 4;
   const int t = lane % 4;
   if (t >= Rows) return;

@@ -87,14 +87,14 @@ struct StepArgs {
   int intermediate = 0;
   int vocab = 0;
   float eps = 0.0f;
-  float scale = 0.0f;  ///< of scores
-  KvLayer kv;          ///< `data` is the layer's
+  float scale = 0.0f;       ///< of scores
+  KvLayer kv;               ///< `data` is the layer's
   float* x = nullptr;       ///< [rows, hidden]: behind the last layer
   float* logits = nullptr;  ///< [rows, vocab]
   StepExchange exchange;
   unsigned* chunk_counters = nullptr;  ///< [rows, heads], zero between steps
   // The division of labour.
-  int workers = 0;      ///< blocks that multiply; those after them are for adapters
+  int workers = 0;  ///< blocks that multiply; those after them are for adapters
   int spares = 0;
   int x_groups = 0;     ///< most groups of a row of x
   int slots = 0;        ///< of the ring

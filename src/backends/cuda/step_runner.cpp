@@ -13,8 +13,8 @@ namespace {
 
 constexpr int kSpares = 4;         // blocks for the adapters' A
 constexpr int kMostWorkers = 128;  // which divide the matrices of most models evenly
-// Copies of 9 KB under way in a block: bandwidth times latency asks for three; while a block waits for
-// others they only make that wait longer.
+// Copies of 9 KB under way in a block: bandwidth times latency asks for three; while a block waits
+// for others they only make that wait longer.
 constexpr int kManyCopies = 16;
 constexpr int kFewCopies = 2;
 constexpr std::size_t kPrograms = 8;
@@ -48,8 +48,8 @@ bool decodes(const StepRecorder& step) {
 bool fit(std::span<const StepLora> loras, std::size_t ops) {
   for (std::size_t i = 0; i < loras.size(); ++i) {
     const LoraView& view = loras[i].rows.lora->view();
-    if (view.output_multiplier || view.rank > kStepMaxRank ||
-        view.in_features % 8 != 0 || loras[i].op + 1 == static_cast<std::int64_t>(ops))
+    if (view.output_multiplier || view.rank > kStepMaxRank || view.in_features % 8 != 0 ||
+        loras[i].op + 1 == static_cast<std::int64_t>(ops))
       return false;
     for (std::size_t j = i; j-- > 0 && loras[j].op == loras[i].op;) {
       const LoraRows& a = loras[i].rows;
@@ -105,7 +105,8 @@ Result<StepRunner::Program*> StepRunner::add(std::span<const StepOp> ops) {
 
 Result<void> StepRunner::lay_out(Program& program, const std::vector<StepLayer>& layers) {
   StepArgs& args = program.args;
-  // Every block has a share of each product: then what a block has seen tells what others have read.
+  // Every block has a share of each product: then what a block has seen tells what others have
+  // read.
   const int shares = std::min({args.hidden, args.intermediate,
                                (args.heads + 2 * args.kv_heads) * 128, args.vocab}) /
                      kTileRows;
@@ -140,8 +141,7 @@ Result<void> StepRunner::make_exchange(Program& program) {
   const std::size_t floats =
       rows * (2 * hidden + 2 * q + 2 * k + static_cast<std::size_t>(args.intermediate));
   const std::size_t counters = (rows * heads + 1) * sizeof(unsigned);
-  BOBBY_TRY(program.exchange,
-            DeviceMemory::zeroed(floats * sizeof(float) + counters, stream_));
+  BOBBY_TRY(program.exchange, DeviceMemory::zeroed(floats * sizeof(float) + counters, stream_));
   auto* at = static_cast<float*>(program.exchange->data());
   BOBBY_CHECK(check(cudaMemsetAsync(at, 0xff, floats * sizeof(float), stream_), "a step's memory"));
   const auto next = [&](std::size_t width) { return std::exchange(at, at + rows * width); };

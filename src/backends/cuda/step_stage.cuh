@@ -30,8 +30,7 @@ struct EightInQ15 {
 /// Several groups side by side, since each is a chain of what the eight lanes of a group tell each
 /// other.
 template <int Count>
-__device__ __forceinline__ void round_eights(const float (&x)[Count][8],
-                                             EightInQ15 (&to)[Count]) {
+__device__ __forceinline__ void round_eights(const float (&x)[Count][8], EightInQ15 (&to)[Count]) {
   constexpr float kMagic =
       12582912.0f;  // 1.5 * 2^23: adding it rounds, and leaves q in the low bits
   unsigned most[Count] = {};
@@ -187,8 +186,7 @@ __device__ void put_squares(const Block<Rows>& block, int row, const OwnColumns&
 #pragma unroll
   for (int set = 0; set < kSets; ++set) {
     const float squares = warp_sum(norm_squares(own.x[set], 0.0f));
-    if (block.lane() == 0)
-      block.shared().squares[row][set * kReaderWarps + block.warp()] = squares;
+    if (block.lane() == 0) block.shared().squares[row][set * kReaderWarps + block.warp()] = squares;
   }
 }
 

@@ -84,7 +84,8 @@ class Writer {
       }
       case kStepGateUp:
         each_unit(args_, block_.worker(), [&](const HeadUnit& unit) {
-          unset_columns_of_row(exchange.attention + (unit.row * args_.heads + unit.head) * kHeadDim);
+          unset_columns_of_row(exchange.attention +
+                               (unit.row * args_.heads + unit.head) * kHeadDim);
         });
         break;
       case kStepDown: own_columns(exchange.mid); break;
@@ -103,9 +104,7 @@ class Writer {
   }
 
   __device__ float* projection_of(int matrix) const {
-    return matrix == 0   ? args_.exchange.q
-           : matrix == 1 ? args_.exchange.k
-                         : args_.exchange.v;
+    return matrix == 0 ? args_.exchange.q : matrix == 1 ? args_.exchange.k : args_.exchange.v;
   }
   __device__ int heads_of(int matrix) const { return matrix == 0 ? args_.heads : args_.kv_heads; }
 
@@ -153,8 +152,8 @@ class Writer {
     const int at = place.row + row;
     switch (product) {
       case kStepQkv:
-        return publish(
-            projection_of(place.matrix) + r * heads_of(place.matrix) * kHeadDim + at, value);
+        return publish(projection_of(place.matrix) + r * heads_of(place.matrix) * kHeadDim + at,
+                       value);
       case kStepHead:
         return __stcs(args_.logits + static_cast<long long>(r) * args_.vocab + at, value);
       default: {

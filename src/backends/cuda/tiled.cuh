@@ -91,8 +91,7 @@ __device__ inline void tiled_eight(const unsigned char* tiles, int cols, long lo
   const float2 pair = scale_and_bias<Type>(
       reinterpret_cast<const unsigned*>(record + kTileLevelBytes)[quad * 2 + below]);
 #pragma unroll
-  for (int d = 0; d < 8; ++d)
-    to[d] = pair.x * static_cast<float>(word >> (d * 4) & 15u) + pair.y;
+  for (int d = 0; d < 8; ++d) to[d] = pair.x * static_cast<float>(word >> (d * 4) & 15u) + pair.y;
 }
 
 /// One number of a weight in tile order.
