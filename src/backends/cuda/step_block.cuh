@@ -104,7 +104,7 @@ class Block {
     for (auto& barrier : shared().deltas_free) init_barrier(&barrier, 1);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
     shared().seen = 0;
-    shared().multiplies = 0;
+    shared().multiplies = worker() >= args.workers;  // a block for adapters does nothing else
   }
 
  private:
