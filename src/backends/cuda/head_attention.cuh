@@ -14,7 +14,6 @@ namespace bobby::cuda {
 
 inline constexpr int kHeadDim = 128;
 inline constexpr int kHeadWarps = 16;
-inline constexpr int kHeadThreads = kHeadWarps * 32;
 inline constexpr int kWarpPositions = 16;
 inline constexpr int kLanePositions = kWarpPositions / 2;  // of each half of a warp
 inline constexpr float kLargestHalf = 65504.0f;
@@ -203,18 +202,22 @@ __device__ inline void weigh_positions(const Value& value, const float (&scores)
 }
 
 /// Dimension d of a chunk that has `positions` positions: its output before the division, and its
-/// total, merged in the order of the warps.
-__device__ inline float merge_warps(const HeadShared& shared, int positions, int d, float2& total) {
+/// total, merged in the order of the warps. Lane w finds the weight of warp w.
+__device__ inline float merge_warps(const HeadShared& shared, int positions, int d, int lane,
+                                    float2& total) {
   const int warps = min(kHeadWarps, (positions + kWarpPositions - 1) / kWarpPositions);
-  float most = -INFINITY;
-  for (int w = 0; w < warps; ++w) most = fmaxf(most, shared.totals[w].x);
+  const float2 own = lane < warps ? shared.totals[lane] : make_float2(-INFINITY, 0.0f);
+  const float most = warp_max(own.x);
+  const float own_weight = expf(own.x - most);
   float output = 0.0f;
   float sum = 0.0f;
-  for (int w = 0; w < warps; ++w) {
-    const float2 part = shared.totals[w];
-    const float weight = expf(part.x - most);
+#pragma unroll
+  for (int w = 0; w < kHeadWarps; ++w) {
+    const float weight = __shfl_sync(0xffffffffu, own_weight, w);
+    const float part = __shfl_sync(0xffffffffu, own.y, w);
+    if (w >= warps) continue;
     output = fmaf(weight, shared.outputs[w][d], output);
-    sum = fmaf(weight, part.y, sum);
+    sum = fmaf(weight, part, sum);
   }
   total = make_float2(most, sum);
   return output;

@@ -69,27 +69,6 @@ __device__ inline void await_eight(const float* from, float (&to)[8]) {
   while (!__all_sync(0xffffffffu, all_set(to)));
 }
 
-/// merge_warps() of head_attention.cuh, each weight found once: lane w has that of warp w.
-__device__ inline float merge_parts(const HeadShared& shared, int positions, int d, int lane,
-                                    float2& total) {
-  const int warps = min(kHeadWarps, (positions + kWarpPositions - 1) / kWarpPositions);
-  const float2 own = lane < warps ? shared.totals[lane] : make_float2(-INFINITY, 0.0f);
-  const float most = warp_max(own.x);
-  const float own_weight = expf(own.x - most);
-  float output = 0.0f;
-  float sum = 0.0f;
-#pragma unroll
-  for (int w = 0; w < kHeadWarps; ++w) {
-    const float weight = __shfl_sync(0xffffffffu, own_weight, w);
-    const float part = __shfl_sync(0xffffffffu, own.y, w);
-    if (w >= warps) continue;
-    output = fmaf(weight, shared.outputs[w][d], output);
-    sum = fmaf(weight, part, sum);
-  }
-  total = make_float2(most, sum);
-  return output;
-}
-
 /// A chunk's result: the row's own, or a part that the last block to come merges.
 template <int Rows>
 __device__ void finish_unit(const Block<Rows>& block, const StepArgs& args, const HeadUnit& unit,
@@ -98,7 +77,7 @@ __device__ void finish_unit(const Block<Rows>& block, const StepArgs& args, cons
   const int chunks = chunks_of(args, unit.row);
   const int head = unit.row * args.heads + unit.head;
   float2 total;
-  const float output = merge_parts(shared, args.positions[unit.row] + 1 - unit.chunk * kHeadChunk,
+  const float output = merge_warps(shared, args.positions[unit.row] + 1 - unit.chunk * kHeadChunk,
                                    tid, block.lane(), total);
   float* out = args.exchange.attention + head * kHeadDim + tid;
   if (chunks == 1) return publish(out, output / total.y);

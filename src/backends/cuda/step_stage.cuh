@@ -102,7 +102,9 @@ struct OwnColumns {
     for (int set = 0; set < kSets; ++set) {
       const int column = column_of(0, set, warp, lane);
       if (column < cols) {
-        tiled_eight<Type>(table, cols, token, column, x[set]);
+        const TiledEight<Type> eight(table, cols, token, column);
+#pragma unroll
+        for (int d = 0; d < 8; ++d) x[set][d] = eight[d];
       } else {
 #pragma unroll
         for (float& value : x[set]) value = 0.0f;

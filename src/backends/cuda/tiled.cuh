@@ -76,39 +76,34 @@ __device__ inline float add_group(float sum, float product, float2 weight, float
   return fmaf(weight.y, x.y, sum);
 }
 
-/// Eight numbers of a weight in tile order, from a column that is a multiple of eight.
+/// Eight numbers of a weight in tile order: those that share a word with a column.
 template <Element Type>
-__device__ inline void tiled_eight(const unsigned char* tiles, int cols, long long row, int column,
-                                   float (&to)[8]) {
-  const int groups = cols / kTileGroup;
-  const unsigned char* record =
-      tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
-  const int quad = static_cast<int>(row % 8);
-  const int below = static_cast<int>(row % kTileRows) / 8;
-  const int in_group = column % kTileGroup;
-  const unsigned word = reinterpret_cast<const unsigned*>(
-      record)[(quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below];
-  const float2 pair = scale_and_bias<Type>(
-      reinterpret_cast<const unsigned*>(record + kTileLevelBytes)[quad * 2 + below]);
-#pragma unroll
-  for (int d = 0; d < 8; ++d) to[d] = pair.x * static_cast<float>(word >> (d * 4) & 15u) + pair.y;
-}
+struct TiledEight {
+  unsigned levels;  // a nibble each
+  float2 pair;      // scale and bias
+
+  __device__ TiledEight(const unsigned char* tiles, int cols, long long row, int column) {
+    const int groups = cols / kTileGroup;
+    const unsigned char* record =
+        tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
+    const int quad = static_cast<int>(row % 8);
+    const int below = static_cast<int>(row % kTileRows) / 8;
+    const int in_group = column % kTileGroup;
+    levels = reinterpret_cast<const unsigned*>(
+        record)[(quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below];
+    pair = scale_and_bias<Type>(
+        reinterpret_cast<const unsigned*>(record + kTileLevelBytes)[quad * 2 + below]);
+  }
+  __device__ float operator[](int i) const {
+    return pair.x * static_cast<float>(levels >> (i * 4) & 15u) + pair.y;
+  }
+};
 
 /// One number of a weight in tile order.
 template <Element Type>
 __device__ inline float tiled_number(const unsigned char* tiles, int cols, long long row,
                                      int column) {
-  const int groups = cols / kTileGroup;
-  const unsigned char* record =
-      tiles + (row / kTileRows * groups + column / kTileGroup) * kTileRecordBytes;
-  const int quad = static_cast<int>(row % 8);
-  const int below = static_cast<int>(row % kTileRows) / 8;
-  const int in_group = column % kTileGroup;
-  const int word = (quad * 4 + in_group % 32 / 8) * 4 + in_group / 32 * 2 + below;
-  const unsigned level =
-      reinterpret_cast<const unsigned*>(record)[word] >> (in_group % 8 * 4) & 15u;
-  const unsigned char* pair = record + kTileLevelBytes + (quad * 2 + below) * 4;
-  return widen<Type>(pair, 0) * static_cast<float>(level) + widen<Type>(pair, 1);
+  return TiledEight<Type>(tiles, cols, row, column)[column % 8];
 }
 
 }  // namespace bobby::cuda
