@@ -40,6 +40,7 @@ enum class Opt : std::uint8_t {
   kGreedy,
   kSeed,
   kCharLimit,
+  kHardLimit,
   kMinChars,
   kRetries,
   kKeepEmojis,

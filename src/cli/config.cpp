@@ -40,15 +40,15 @@ Result<int> run(const Invocation& invocation) {
 }
 
 constexpr Opt kOptions[] = {
-    Opt::kCount,        Opt::kPrompt,
-    Opt::kPromptForm,   Opt::kSystem,
-    Opt::kMaxTokens,    Opt::kTemperature,
-    Opt::kTopP,         Opt::kTopK,
-    Opt::kMinP,         Opt::kRepetitionPenalty,
-    Opt::kGreedy,       Opt::kSeed,
-    Opt::kCharLimit,    Opt::kMinChars,
-    Opt::kRetries,      Opt::kKeepEmojis,
-    Opt::kKeepHashtags,
+    Opt::kCount,      Opt::kPrompt,
+    Opt::kPromptForm, Opt::kSystem,
+    Opt::kMaxTokens,  Opt::kTemperature,
+    Opt::kTopP,       Opt::kTopK,
+    Opt::kMinP,       Opt::kRepetitionPenalty,
+    Opt::kGreedy,     Opt::kSeed,
+    Opt::kCharLimit,  Opt::kHardLimit,
+    Opt::kMinChars,   Opt::kRetries,
+    Opt::kKeepEmojis, Opt::kKeepHashtags,
 };
 
 constexpr Example kExamples[] = {

@@ -143,6 +143,7 @@ Result<PostRequest> make_request(const Invocation& invocation, const VoiceSetup&
   request.rules = voice.rules;
   request.retries = static_cast<int>(settings.integer(Opt::kRetries));
   request.raw = settings.flag(Opt::kRaw);
+  request.finish_sentences = !settings.flag(Opt::kHardLimit);
   request.max_tokens = settings.integer(Opt::kMaxTokens);
   request.sampling = sampling_of(settings);
   // A drawn seed is short enough to be typed again.
@@ -201,16 +202,17 @@ constexpr Argument kArguments[] = {
     {"PROMPT", false, "What to ask for, in place of --prompt"},
 };
 constexpr Opt kOptions[] = {
-    Opt::kCount,        Opt::kPrompt,
-    Opt::kPromptForm,   Opt::kSystem,
-    Opt::kMaxTokens,    Opt::kTemperature,
-    Opt::kTopP,         Opt::kTopK,
-    Opt::kMinP,         Opt::kRepetitionPenalty,
-    Opt::kGreedy,       Opt::kSeed,
-    Opt::kCharLimit,    Opt::kMinChars,
-    Opt::kRetries,      Opt::kKeepEmojis,
-    Opt::kKeepHashtags, Opt::kRaw,
-    Opt::kStream,       Opt::kTrace,
+    Opt::kCount,      Opt::kPrompt,
+    Opt::kPromptForm, Opt::kSystem,
+    Opt::kMaxTokens,  Opt::kTemperature,
+    Opt::kTopP,       Opt::kTopK,
+    Opt::kMinP,       Opt::kRepetitionPenalty,
+    Opt::kGreedy,     Opt::kSeed,
+    Opt::kCharLimit,  Opt::kHardLimit,
+    Opt::kMinChars,   Opt::kRetries,
+    Opt::kKeepEmojis, Opt::kKeepHashtags,
+    Opt::kRaw,        Opt::kStream,
+    Opt::kTrace,
 };
 constexpr Example kExamples[] = {
     {"bobby post 3 \"write about coffee\"", "three posts, one a line"},

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,20 @@ struct TokenEvent {
 
 enum class RowAction : std::uint8_t { kContinue, kFinish };
 
+/// A row before its next token is drawn. Views are valid during the call.
+struct RowSoFar {
+  std::size_t row = 0;    ///< index into GenerationRequest::samples
+  std::string_view text;  ///< what on_token has been given of it
+};
+
+/// Changes a row's logits before a token is drawn from them, after the penalties. For a row to be
+/// the same whatever runs beside it, both may look at nothing but what they are given.
+struct LogitsRule {
+  /// Whether apply() would change anything now: only then does a device bring all logits.
+  std::function<bool(const RowSoFar&)> wants = {};
+  std::function<void(const RowSoFar&, std::span<float> logits)> apply = {};
+};
+
 /// Completions of one prompt. Row i draws from (seed, samples[i], position) alone: its text is the
 /// same whatever runs beside it.
 struct GenerationRequest {
@@ -51,6 +66,7 @@ struct GenerationRequest {
   bool ignore_eos = false;             ///< for measuring: only max_tokens ends a completion
   std::vector<AdapterUse> adapters;    ///< summed; from Generator::attach(); empty: the base
 
+  LogitsRule logits_rule;  ///< empty: none
   std::function<RowAction(const TokenEvent&)> on_token = {};
   ProgressFn on_prefill = {};  ///< phase "prefill", in tokens of the prompt; called between chunks
   const std::atomic<bool>* cancel = nullptr;  ///< looked at between steps

@@ -228,10 +228,15 @@ Result<bool> RequestRun::look_at(Activation logits) {
 
 /// Draws the next token of a row if what the backend told of its logits is enough.
 bool RequestRun::draw_from_top(std::size_t index, const TopLogits& top) {
-  if (!top.finite) return false;
+  if (!top.finite || rule_wants(index)) return false;
   const auto token = sample(top, input_.request->sampling, point(rows_[index]));
   if (token) accept(index, *token);
   return token.has_value();
+}
+
+bool RequestRun::rule_wants(std::size_t index) const {
+  const auto& wants = input_.request->logits_rule.wants;
+  return wants && wants({index, rows_[index].text});
 }
 
 RandomPoint RequestRun::point(const Row& row) const {
@@ -244,6 +249,7 @@ Result<void> RequestRun::draw(std::size_t index, std::span<float> logits) {
   const GenerationRequest& request = *input_.request;
   BOBBY_CHECK(check_logits(logits, static_cast<std::int64_t>(row.history.size())));
   apply_penalties(logits, row.history, request.sampling);
+  if (rule_wants(index)) request.logits_rule.apply({index, row.text}, logits);
   accept(index, sample(logits, request.sampling, point(row)));
   return {};
 }

@@ -92,6 +92,7 @@ class RequestRun {
   Result<void> copy_out(Activation logits);
   Result<bool> look_at(Activation logits);
   bool draw_from_top(std::size_t index, const TopLogits& top);
+  bool rule_wants(std::size_t index) const;
   RandomPoint point(const Row& row) const;
   bool cancelled() const;
   double now_ms() const;

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "posts/sentence_finish.h"
 #include "voice/graphemes.h"
 
 namespace bobby {
@@ -71,6 +72,7 @@ class Writing {
 
   Result<PostBatch> run() {
     BOBBY_TRY(prompt_, render_prompt(request_.form, request_.prompt, request_.system));
+    BOBBY_TRY(loaded_, generator_.prewarm());
     while (true) {
       const std::vector<std::uint32_t> open = unresolved();
       if (open.empty() || cancelled_) return result();
@@ -124,6 +126,8 @@ class Writing {
     for (const std::uint32_t index : open)
       generation.samples.push_back(index +
                                    static_cast<std::uint32_t>(attempt_of(index)) * kTryStride);
+    if (request_.finish_sentences && !request_.raw && rules_.char_limit > 0)
+      generation.logits_rule = finish_rule();
     generation.on_token = [&](const TokenEvent& event) {
       const std::uint32_t index = open[event.row];
       if (request_.on_text && !event.text.empty())
@@ -150,11 +154,37 @@ class Writing {
   /// Whether more text cannot change the post, which is cut at char_limit anyway.
   bool long_enough(std::string_view text) const {
     const std::int64_t limit = rules_.char_limit;
+    return !request_.raw && limit > 0 && room(text) < -kOverrun;
+  }
+
+  /// Graphemes that the post of `text` may still have, if they are few; negative past the limit.
+  std::int64_t room(std::string_view text) const {
     // A grapheme has a byte at least, so a short text needs no counting.
-    if (request_.raw || limit == 0 || std::ssize(text) <= limit + kOverrun) return false;
+    const std::int64_t at_least = rules_.char_limit - std::ssize(text);
+    if (at_least >= SentenceFinish::kWindow) return at_least;
     PostRules rules = rules_;
     rules.char_limit = 0;
-    return clean_post(text, rules).graphemes > limit + kOverrun;
+    return rules_.char_limit - clean_post(text, rules).graphemes;
+  }
+
+  /// Tokens that end an answer.
+  std::vector<std::int32_t> ends() const {
+    std::vector<std::int32_t> ids = loaded_->model->config().eos_token_id;
+    for (const std::string& stop : rules_.stops)
+      if (const auto id = loaded_->tokenizer->token_to_id(stop);
+          id && loaded_->tokenizer->is_special(*id) && std::ranges::find(ids, *id) == ids.end())
+        ids.push_back(*id);
+    return ids;
+  }
+
+  LogitsRule finish_rule() {
+    return {
+        .wants = [this](const RowSoFar& row) { return room(row.text) < SentenceFinish::kWindow; },
+        .apply =
+            [this](const RowSoFar& row, std::span<float> logits) {
+              if (!finish_) finish_.emplace(*loaded_->tokenizer, ends());
+              finish_->apply(row.text, room(row.text), logits);
+            }};
   }
 
   Post post(std::uint32_t index) const {
@@ -201,6 +231,8 @@ class Writing {
   std::size_t most_tries_;
   PostRules rules_;
   std::string prompt_;
+  std::shared_ptr<LoadedModel> loaded_;
+  std::optional<SentenceFinish> finish_;  // made when a post first nears its limit
   std::vector<Slot> slots_;
   bool cancelled_ = false;
 };

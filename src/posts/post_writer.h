@@ -25,6 +25,9 @@ struct PostRequest {
   PromptForm form;
   std::optional<std::string> system;  ///< replaces the form's own message; "": none
   PostRules rules;
+  /// Near rules.char_limit, lead the model to the end of a sentence, so that a post need not be
+  /// cut.
+  bool finish_sentences = true;
   int retries = 5;   ///< further tries for a post that was rejected; greedy: none, they would agree
   bool raw = false;  ///< the model's text as it is: nothing cleaned, nothing rejected
   std::int64_t max_tokens = 100;

@@ -6,6 +6,7 @@
 
 #include "voice/graphemes.h"
 #include "voice/post_steps.h"
+#include "voice/sentences.h"
 #include "voice/utf8.h"
 
 namespace bobby::detail {
@@ -69,23 +70,6 @@ bool wraps(const std::vector<char32_t>& points, QuotePair pair) {
     if (depth == 0) return false;
   }
   return depth == 1;
-}
-
-bool is_terminator(std::string_view grapheme) {
-  return grapheme == "." || grapheme == "!" || grapheme == "?" || grapheme == "…" ||
-         grapheme == "‽" || grapheme == "؟" || grapheme == "।";
-}
-
-/// Ends a sentence without a space after it.
-bool is_wide_terminator(std::string_view grapheme) {
-  return grapheme == "。" || grapheme == "！" || grapheme == "？" || grapheme == "｡";
-}
-
-bool is_closer(std::string_view grapheme) {
-  const char32_t c = decode_utf8(grapheme, 0).value;
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-  return c == U'"' || c == U'\'' || category == UTF8PROC_CATEGORY_PE ||
-         category == UTF8PROC_CATEGORY_PF;
 }
 
 /// Number of leading graphemes, at most `limit`, that end with a sentence past the shortest; 0 when

@@ -65,6 +65,45 @@ TEST(PostWriter, WritesCleanPosts) {
   EXPECT_GT(post.tokens, post.graphemes) << "thinking counts";
 }
 
+/// Letters and spaces for ever; a full stop, and then the end, are possible and most unlikely.
+std::vector<float> endless(std::span<const std::int32_t> tokens) {
+  std::vector<float> logits(static_cast<std::size_t>(testing_support::kFakeVocab), -30.0f);
+  for (const char letter : {'a', 'b', 'c', ' '}) logits[static_cast<std::size_t>(letter)] = 0.0f;
+  logits['.'] = -6.0f;
+  const bool ended = !tokens.empty() && tokens.back() == '.';
+  logits[testing_support::kImEnd] = ended ? -6.0f : -30.0f;
+  return logits;
+}
+
+TEST(PostWriter, LeadsAPostToTheEndOfASentence) {
+  auto request = request_for(8);
+  request.rules.char_limit = 120;
+  request.max_tokens = 200;
+  const auto led = write(endless, request);
+  request.finish_sentences = false;
+  const auto cut = write(endless, request);
+  ASSERT_TRUE(led && cut);
+  const auto finished = [](const PostBatch& batch) {
+    return std::ranges::count_if(batch.posts, [](const Post& post) {
+      return post.finish_reason == FinishReason::kStop && post.text.ends_with('.') &&
+             !post.text.ends_with("...") && post.graphemes <= 120;
+    });
+  };
+  EXPECT_EQ(finished(*led), 8);
+  EXPECT_EQ(finished(*cut), 0) << "the model alone ends one sentence in 400 letters";
+}
+
+TEST(PostWriter, PostsNearTheirLimitAreTheSameAloneAndTogether) {
+  auto request = request_for(4);
+  request.rules.char_limit = 90;
+  request.max_tokens = 150;
+  const auto together = write(endless, request);
+  request.count = 1;
+  const auto alone = write(endless, request);
+  ASSERT_TRUE(together && alone);
+  EXPECT_EQ(texts(*together).at(0), texts(*alone).at(0));
+}
+
 TEST(PostWriter, PostsAreTheSameAloneAndTogether) {
   const auto together = write(babble, request_for(4));
   ASSERT_TRUE(together) << together.error().to_string();

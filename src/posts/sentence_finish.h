@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+namespace bobby {
+
+/// Leads a text to the end of a sentence as it nears a limit, and to its own end once a sentence
+/// has ended there: tokens that end a sentence, or the text, become likelier the less room is left.
+/// What the model finds impossible stays so.
+class SentenceFinish {
+ public:
+  /// How many graphemes before the limit it begins.
+  static constexpr std::int64_t kWindow = 80;
+
+  /// `ends`: tokens that end a text. Reads the whole vocabulary once.
+  SentenceFinish(const Tokenizer& tokenizer, std::span<const std::int32_t> ends);
+
+  /// `room`: graphemes left before the limit, below kWindow; negative past it. logits:
+  /// [vocab_size].
+  void apply(std::string_view text, std::int64_t room, std::span<float> logits) const;
+
+ private:
+  std::vector<std::int32_t> sentence_ends_;
+  std::vector<std::int32_t> ends_;
+};
+
+}  // namespace bobby
