@@ -8,9 +8,9 @@ namespace bobby {
 namespace {
 
 // Added to logits where no room is left; at the window's beginning nothing is.
-constexpr float kSentenceEnd = 7.0f;
+constexpr float kSentenceEnd = 8.0f;
 // A sentence that has ended near the limit is a good place to stop, all the more as room shrinks.
-constexpr float kEnd = 3.0f;
+constexpr float kEnd = 5.0f;
 constexpr float kEndAtLimit = 9.0f;
 
 void raise(std::span<const std::int32_t> tokens, float by, std::span<float> logits) {

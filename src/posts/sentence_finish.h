@@ -15,7 +15,7 @@ namespace bobby {
 class SentenceFinish {
  public:
   /// How many graphemes before the limit it begins.
-  static constexpr std::int64_t kWindow = 80;
+  static constexpr std::int64_t kWindow = 100;
 
   /// `ends`: tokens that end a text. Reads the whole vocabulary once.
   SentenceFinish(const Tokenizer& tokenizer, std::span<const std::int32_t> ends);
