@@ -161,7 +161,7 @@ class Writing {
   std::int64_t room(std::string_view text) const {
     // A grapheme has a byte at least, so a short text needs no counting.
     const std::int64_t at_least = rules_.char_limit - std::ssize(text);
-    if (at_least >= SentenceFinish::kWindow) return at_least;
+    if (at_least >= SentenceFinish::window(rules_.char_limit)) return at_least;
     PostRules rules = rules_;
     rules.char_limit = 0;
     return rules_.char_limit - clean_post(text, rules).graphemes;
@@ -178,13 +178,15 @@ class Writing {
   }
 
   LogitsRule finish_rule() {
-    return {
-        .wants = [this](const RowSoFar& row) { return room(row.text) < SentenceFinish::kWindow; },
-        .apply =
-            [this](const RowSoFar& row, std::span<float> logits) {
-              if (!finish_) finish_.emplace(*loaded_->tokenizer, ends());
-              finish_->apply(row.text, room(row.text), logits);
-            }};
+    return {.wants =
+                [this](const RowSoFar& row) {
+                  return room(row.text) < SentenceFinish::window(rules_.char_limit);
+                },
+            .apply =
+                [this](const RowSoFar& row, std::span<float> logits) {
+                  if (!finish_) finish_.emplace(*loaded_->tokenizer, ends());
+                  finish_->apply(row.text, room(row.text), rules_.char_limit, logits);
+                }};
   }
 
   Post post(std::uint32_t index) const {

@@ -1,7 +1,5 @@
 #include "posts/sentence_finish.h"
 
-#include <algorithm>
-
 #include "voice/sentences.h"
 
 namespace bobby {
@@ -31,10 +29,11 @@ SentenceFinish::SentenceFinish(const Tokenizer& tokenizer, std::span<const std::
   }
 }
 
-void SentenceFinish::apply(std::string_view text, std::int64_t room,
+void SentenceFinish::apply(std::string_view text, std::int64_t room, std::int64_t limit,
                            std::span<float> logits) const {
-  const float near =
-      1.0f - static_cast<float>(std::clamp<std::int64_t>(room, 0, kWindow)) / kWindow;
+  const std::int64_t whole = std::max<std::int64_t>(window(limit), 1);
+  const float near = 1.0f - static_cast<float>(std::clamp<std::int64_t>(room, 0, whole)) /
+                                static_cast<float>(whole);
   if (ends_sentence(text))
     raise(ends_, kEnd + (kEndAtLimit - kEnd) * near, logits);
   else

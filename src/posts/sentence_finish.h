@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -14,15 +15,18 @@ namespace bobby {
 /// What the model finds impossible stays so.
 class SentenceFinish {
  public:
-  /// How many graphemes before the limit it begins.
-  static constexpr std::int64_t kWindow = 100;
+  /// How many graphemes before `limit` it begins: a hundred, of a short text the last third.
+  static constexpr std::int64_t window(std::int64_t limit) {
+    return std::min<std::int64_t>(100, limit / 3);
+  }
 
   /// `ends`: tokens that end a text. Reads the whole vocabulary once.
   SentenceFinish(const Tokenizer& tokenizer, std::span<const std::int32_t> ends);
 
-  /// `room`: graphemes left before the limit, below kWindow; negative past it. logits:
+  /// `room`: graphemes left before `limit`, below window(limit); negative past it. logits:
   /// [vocab_size].
-  void apply(std::string_view text, std::int64_t room, std::span<float> logits) const;
+  void apply(std::string_view text, std::int64_t room, std::int64_t limit,
+             std::span<float> logits) const;
 
  private:
   std::vector<std::int32_t> sentence_ends_;

@@ -381,17 +381,6 @@ __global__ void __launch_bounds__(Layout<Columns, kAdapted>::kThreads, Layout<Co
 #endif
 }
 
-int multiprocessors() {
-  static const int count = [] {
-    int device = 0;
-    int found = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
-    return found;
-  }();
-  return count;
-}
-
 struct Batch {
   const Matrices& matrices;
   ByteTiles x;

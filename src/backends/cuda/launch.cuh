@@ -59,6 +59,17 @@ inline bool can_overlap() {
   return can;
 }
 
+inline int multiprocessors() {
+  static const int count = [] {
+    int device = 0;
+    int found = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
+    return found;
+  }();
+  return count;
+}
+
 /// How often this thread has had the device change memory: what was there at the same count still
 /// is.
 inline unsigned long long& launches() {

@@ -393,17 +393,6 @@ __global__ void __launch_bounds__(kMostWarps * 32)
   }
 }
 
-int multiprocessors() {
-  static const int count = [] {
-    int device = 0;
-    int found = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
-    return found;
-  }();
-  return count;
-}
-
 template <KvFormat Format, int Heads>
 void attend_of(const RowAttention& args, const Deltas& deltas, const KvLayer& kv,
                const Places& places, cudaStream_t stream) {

@@ -82,47 +82,38 @@ __device__ inline int column_of(int stretch, int set, int warp, int lane) {
 struct OwnColumns {
   float x[kSets][8];
 
-  /// From memory that nobody writes during the step.
-  __device__ void load(const float* row, int stretch, int cols, int warp, int lane) {
+  /// By get(column, eight numbers); zero beyond the row's end.
+  template <typename Get>
+  __device__ void fill(int stretch, int cols, int warp, int lane, const Get& get) {
 #pragma unroll
     for (int set = 0; set < kSets; ++set) {
       const int column = column_of(stretch, set, warp, lane);
       if (column < cols) {
-        load_eight(row + column, x[set]);
+        get(column, x[set]);
       } else {
 #pragma unroll
         for (float& value : x[set]) value = 0.0f;
       }
     }
+  }
+  /// From memory that nobody writes during the step.
+  __device__ void load(const float* row, int stretch, int cols, int warp, int lane) {
+    fill(stretch, cols, warp, lane,
+         [&](int column, float(&to)[8]) { load_eight(row + column, to); });
   }
   /// From a table in tile order.
   template <Element Type>
   __device__ void embed(const unsigned char* table, int token, int cols, int warp, int lane) {
+    fill(0, cols, warp, lane, [&](int column, float(&to)[8]) {
+      const TiledEight<Type> eight(table, cols, token, column);
 #pragma unroll
-    for (int set = 0; set < kSets; ++set) {
-      const int column = column_of(0, set, warp, lane);
-      if (column < cols) {
-        const TiledEight<Type> eight(table, cols, token, column);
-#pragma unroll
-        for (int d = 0; d < 8; ++d) x[set][d] = eight[d];
-      } else {
-#pragma unroll
-        for (float& value : x[set]) value = 0.0f;
-      }
-    }
+      for (int d = 0; d < 8; ++d) to[d] = eight[d];
+    });
   }
   /// What there is of a row that other blocks are making.
   __device__ void look(const float* row, int stretch, int cols, int warp, int lane) {
-#pragma unroll
-    for (int set = 0; set < kSets; ++set) {
-      const int column = column_of(stretch, set, warp, lane);
-      if (column < cols) {
-        look_at_eight(row + column, x[set]);
-      } else {
-#pragma unroll
-        for (float& value : x[set]) value = 0.0f;
-      }
-    }
+    fill(stretch, cols, warp, lane,
+         [&](int column, float(&to)[8]) { look_at_eight(row + column, to); });
   }
   __device__ bool complete() const {
     bool set = true;

@@ -77,8 +77,8 @@ std::vector<float> endless(std::span<const std::int32_t> tokens) {
 
 TEST(PostWriter, LeadsAPostToTheEndOfASentence) {
   auto request = request_for(8);
-  request.rules.char_limit = 120;
-  request.max_tokens = 200;
+  request.rules.char_limit = 300;
+  request.max_tokens = 400;
   const auto led = write(endless, request);
   request.finish_sentences = false;
   const auto cut = write(endless, request);
@@ -86,11 +86,27 @@ TEST(PostWriter, LeadsAPostToTheEndOfASentence) {
   const auto finished = [](const PostBatch& batch) {
     return std::ranges::count_if(batch.posts, [](const Post& post) {
       return post.finish_reason == FinishReason::kStop && post.text.ends_with('.') &&
-             !post.text.ends_with("...") && post.graphemes <= 120;
+             !post.text.ends_with("...") && post.graphemes <= 300;
     });
   };
   EXPECT_EQ(finished(*led), 8);
   EXPECT_EQ(finished(*cut), 0) << "the model alone ends one sentence in 400 letters";
+}
+
+// However short it is, a post is not led anywhere before it has begun.
+TEST(PostWriter, ShortLimitsLeaveTheBeginningAlone) {
+  auto request = request_for(4);
+  request.rules.char_limit = 30;
+  request.rules.min_chars = 1;
+  const auto led = write(endless, request);
+  request.finish_sentences = false;
+  const auto cut = write(endless, request);
+  ASSERT_TRUE(led && cut);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    // Both are cut or ended in the last third, and begin with the same draws.
+    const std::string one = texts(*led).at(i), other = texts(*cut).at(i);
+    EXPECT_EQ(one.substr(0, 10), other.substr(0, 10));
+  }
 }
 
 TEST(PostWriter, PostsNearTheirLimitAreTheSameAloneAndTogether) {
