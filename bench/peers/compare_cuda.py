@@ -32,11 +32,13 @@ from compare import HERE, ROOT, say, table
 
 ROWS = (10, 64)
 PROMPT, SHORT = 512, 32
-PATIENCE = 150  # seconds, of one program
+PATIENCE = 200  # seconds, of one program
 
 
 class Failed(Exception):
-    """A contender's program did not do it."""
+    """A contender's program did not do it; `output` is what it had printed."""
+
+    output = ""
 
 
 def run(command, env=None) -> str:
@@ -44,7 +46,11 @@ def run(command, env=None) -> str:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE,
                                 env=os.environ | (env or {}))
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        failed = Failed(f"{command[0]}: not done after {PATIENCE} s")
+        failed.output = (error.stdout or b"").decode()
+        raise failed from error
+    except OSError as error:
         raise Failed(f"{command[0]}: {error}") from error
     if result.returncode != 0:
         raise Failed(f"{' '.join(command)} ended with {result.returncode}:\n"
@@ -160,9 +166,16 @@ class Mlx:
             raise Failed("it found no GPU and went on without")
 
     def measure(self, files, gen: int) -> dict:
-        out = objects(run([self.python, HERE / "mlx_bench.py", files["model"], "--adapter", files["adapter"],
-                           "--prompt", PROMPT, "--short", SHORT, "--gen", gen,
-                           "--rows", ",".join(map(str, ROWS))], self.env))[-1]
+        try:
+            text = run([self.python, HERE / "mlx_bench.py", files["model"], "--adapter", files["adapter"],
+                        "--prompt", PROMPT, "--short", SHORT, "--gen", gen,
+                        "--rows", ",".join(map(str, ROWS))], self.env)
+        except Failed as error:
+            text = error.output
+            if not objects(text):
+                raise
+            say(f"MLX, only in part: {error}")
+        out = objects(text)[-1]
         out[f"prefill {PROMPT}"] = out.pop("prefill")
         return {name: value for name, value in out.items() if isinstance(value, float)}
 

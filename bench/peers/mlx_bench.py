@@ -1,8 +1,8 @@
 """Times mlx-lm's own forward on a model folder: python mlx_bench.py FOLDER [--adapter FOLDER]
-[--prompt 512] [--short 32] [--gen 64] [--rows 10,64]. Prints one JSON object: tok/s of a prompt, of
-decoding after it, and of --rows rows after a short prompt that is the same in all (MLX has no shared
-cache: each row keeps its own), then of one row and of the rows with the adapter. Runs on MLX's
-default device. Decoding is greedy and asynchronous, one token ahead of the host, as mlx-lm's
+[--prompt 512] [--short 32] [--gen 64] [--rows 10,64]. After each measurement it prints a JSON object
+of all so far: tok/s of a prompt, of decoding after it, and of --rows rows after a short prompt that
+is the same in all (MLX has no shared cache: each row keeps its own), then of one row and of the rows
+with the adapter. Runs on MLX's default device. Decoding is greedy and asynchronous, one token ahead of the host, as mlx-lm's
 generate_step does it; a row's figure is that of all rows together."""
 
 import argparse
@@ -57,15 +57,20 @@ def main() -> None:
     mx.random.seed(0)
 
     out = {"device": str(mx.default_device()), "version": mx.__version__}
-    out["prefill"], out["decode"] = measure(model, 1, args.prompt, args.gen)
+
+    def report(**figures: float) -> None:
+        out.update(figures)
+        print(json.dumps(out), flush=True)
+
+    prefill, decode = measure(model, 1, args.prompt, args.gen)
+    report(prefill=prefill, decode=decode)
     for count in rows:
-        _, out[f"{count} rows"] = measure(model, count, args.short, args.gen)
+        report(**{f"{count} rows": measure(model, count, args.short, args.gen)[1]})
     if args.adapter:
         model = load_adapters(model, str(args.adapter))
-        _, out["decode, LoRA"] = measure(model, 1, args.short, args.gen)
+        report(**{"decode, LoRA": measure(model, 1, args.short, args.gen)[1]})
         for count in rows:
-            _, out[f"{count} rows, LoRA"] = measure(model, count, args.short, args.gen)
-    print(json.dumps(out))
+            report(**{f"{count} rows, LoRA": measure(model, count, args.short, args.gen)[1]})
 
 
 if __name__ == "__main__":
