@@ -8,8 +8,9 @@ namespace bobby {
 namespace {
 
 template <typename Target>
-Result<AttachedAdapters> attach_to(Target& target, const std::vector<ChosenAdapter>& adapters) {
-  AttachedAdapters attached;
+Result<std::vector<AdapterUse>> attach_to(Target& target,
+                                          const std::vector<ChosenAdapter>& adapters) {
+  std::vector<AdapterUse> uses;
   std::vector<Error> errors;
   for (const ChosenAdapter& chosen : adapters) {
     auto result = target.attach(chosen.adapter, chosen.factor);
@@ -17,11 +18,10 @@ Result<AttachedAdapters> attach_to(Target& target, const std::vector<ChosenAdapt
       errors.push_back(std::move(result).error().in(chosen.name.folder.string()));
       continue;
     }
-    attached.uses.push_back({result->get(), chosen.factor});
-    attached.owned.push_back(*std::move(result));
+    uses.push_back({*std::move(result), chosen.factor});
   }
   if (!errors.empty()) return fail(join_errors(std::move(errors)));
-  return attached;
+  return uses;
 }
 
 Result<ChosenAdapter> load_one(const std::string& text, const Environment& environment) {
@@ -75,12 +75,13 @@ Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings) {
   return adapters;
 }
 
-Result<AttachedAdapters> attach_adapters(Model& model, const std::vector<ChosenAdapter>& adapters) {
+Result<std::vector<AdapterUse>> attach_adapters(Model& model,
+                                                const std::vector<ChosenAdapter>& adapters) {
   return attach_to(model, adapters);
 }
 
-Result<AttachedAdapters> attach_adapters(Generator& generator,
-                                         const std::vector<ChosenAdapter>& adapters) {
+Result<std::vector<AdapterUse>> attach_adapters(Generator& generator,
+                                                const std::vector<ChosenAdapter>& adapters) {
   return attach_to(generator, adapters);
 }
 

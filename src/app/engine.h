@@ -35,16 +35,11 @@ struct ChosenAdapter {
 /// Reads every --adapter; the problems of all of them in one Error.
 Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings);
 
-/// Adapters in use, and what keeps them alive. Must not outlive their model.
-struct AttachedAdapters {
-  std::vector<std::shared_ptr<const AttachedAdapter>> owned;
-  std::vector<AdapterUse> uses;
-};
-
 /// Puts the adapters onto the model, or onto the generator's, which is loaded for it. Errors name
 /// the adapter and every tensor that does not fit.
-Result<AttachedAdapters> attach_adapters(Model& model, const std::vector<ChosenAdapter>& adapters);
-Result<AttachedAdapters> attach_adapters(Generator& generator,
-                                         const std::vector<ChosenAdapter>& adapters);
+Result<std::vector<AdapterUse>> attach_adapters(Model& model,
+                                                const std::vector<ChosenAdapter>& adapters);
+Result<std::vector<AdapterUse>> attach_adapters(Generator& generator,
+                                                const std::vector<ChosenAdapter>& adapters);
 
 }  // namespace bobby

@@ -15,6 +15,8 @@ std::string_view code_name(ErrorCode code) {
     case ErrorCode::kLimit: return "limit";
     case ErrorCode::kNumeric: return "numeric";
     case ErrorCode::kCancelled: return "cancelled";
+    case ErrorCode::kTimeout: return "timeout";
+    case ErrorCode::kBusy: return "busy";
     case ErrorCode::kInternal: return "internal";
   }
   return "internal";

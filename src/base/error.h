@@ -17,7 +17,9 @@ enum class ErrorCode {
   kMismatch,     ///< two things that must agree do not (shape, dtype, digest, missing tensor)
   kLimit,        ///< a size, length, memory or time bound was met (prompt longer than the context)
   kNumeric,      ///< NaN or infinity where a number was needed
-  kCancelled,    ///< the user or a deadline stopped it
+  kCancelled,    ///< the user stopped it
+  kTimeout,      ///< a deadline passed
+  kBusy,         ///< a queue is full; later there may be room
   kInternal,     ///< our own bug
 };
 

@@ -353,11 +353,11 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const auto loaded, load_model(settings, folder, TokenizerUse::kNone));
   machine.load_ms = load_time.milliseconds();
   Model& model = *loaded->model;
-  BOBBY_TRY(const AttachedAdapters attached, attach_adapters(model, adapters));
+  BOBBY_TRY(const std::vector<AdapterUse> attached, attach_adapters(model, adapters));
   std::vector<BatchResult> batches;
   for (const std::int64_t rows : settings.integers(Opt::kBatch)) {
     invocation.console.detail(fmt::format("batch {}", rows));
-    BOBBY_TRY(BatchResult batch, measure_batch(model, plan, rows, attached.uses));
+    BOBBY_TRY(BatchResult batch, measure_batch(model, plan, rows, attached));
     invocation.console.detail(fmt::format("KV cache {:.0f} MB in {}, {} numbers beyond its range",
                                           static_cast<double>(batch.kv_bytes) / 1e6,
                                           kv_format_name(plan.kv), batch.kv_saturated));

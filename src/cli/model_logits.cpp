@@ -51,7 +51,7 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const auto adapters, load_adapters(settings));
   BOBBY_TRY(const auto loaded, load_model(settings, folder, TokenizerUse::kNone));
   Model& model = *loaded->model;
-  BOBBY_TRY(const AttachedAdapters attached, attach_adapters(model, adapters));
+  BOBBY_TRY(const std::vector<AdapterUse> attached, attach_adapters(model, adapters));
   if (const std::int64_t context = model.config().max_position_embeddings;
       static_cast<std::int64_t>(tokens.size()) > context)
     return fail({.code = ErrorCode::kLimit,
@@ -65,7 +65,7 @@ Result<int> run(const Invocation& invocation) {
   auto writer = safetensors::Writer::create(
       out, {{"logits", safetensors::DType::kF32, {tokens.size(), vocab_size}}});
   if (!writer) return fail(to_error(std::move(writer).error()));
-  BOBBY_CHECK(write_logits(model, attached.uses, kv_format(settings), tokens, *writer));
+  BOBBY_CHECK(write_logits(model, attached, kv_format(settings), tokens, *writer));
   if (auto finished = writer->finish(); !finished)
     return fail(to_error(std::move(finished).error()));
   if (invocation.console.json())

@@ -168,7 +168,7 @@ Result<int> run(const Invocation& invocation) {
       },
       {.kv_format = kv_format(settings)});
   BOBBY_TRY(const auto loaded, generator.prewarm());
-  BOBBY_TRY(const AttachedAdapters attached, attach_adapters(generator, adapters));
+  BOBBY_TRY(const std::vector<AdapterUse> attached, attach_adapters(generator, adapters));
   console.detail(
       fmt::format("load: {:.0f} ms, {}", load_time.milliseconds(), loaded->backend->description()));
   BOBBY_TRY(const VoiceSetup voice,
@@ -176,7 +176,7 @@ Result<int> run(const Invocation& invocation) {
   for (const std::string& warning : voice.warnings) console.note("bobby: " + warning);
 
   BOBBY_TRY(PostRequest request, make_request(invocation, voice));
-  request.adapters = attached.uses;
+  request.adapters = attached;
   StreamView stream([&console](std::string_view text) { console.partial(text); });
   if (settings.flag(Opt::kStream))
     request.on_text = [&stream](std::uint32_t index, int attempt, std::string_view text) {

@@ -1,37 +1,14 @@
 #include "generation/generator.h"
 
-#include <algorithm>
-#include <chrono>
+#include <future>
 #include <mutex>
 #include <sys/resource.h>
 #include <utility>
 
-#include "generation/request_run.h"
+#include "generation/engine.h"
 
 namespace bobby {
 namespace {
-
-constexpr std::size_t kMostSamples = 1u << 20;
-
-Error usage(std::string field, std::string problem) {
-  return {.code = ErrorCode::kUsage, .where = std::move(field), .problem = std::move(problem)};
-}
-
-Result<void> validate(const GenerationRequest& request, std::int64_t vocab_size) {
-  std::vector<Error> errors;
-  if (request.prompt.empty() == request.prompt_tokens.empty())
-    errors.push_back(usage(
-        "prompt", request.prompt.empty() ? "is empty" : "is given twice: as text and as tokens"));
-  if (request.samples.empty() || request.samples.size() > kMostSamples)
-    errors.push_back(usage("count", "is not between 1 and " + std::to_string(kMostSamples)));
-  if (request.max_tokens < 1) errors.push_back(usage("max-tokens", "is less than 1"));
-  for (const AdapterUse& use : request.adapters)
-    if (use.adapter == nullptr) errors.push_back(usage("adapter", "is not attached"));
-  if (auto sampling = request.sampling.validate(vocab_size); !sampling)
-    errors.push_back(std::move(sampling).error());
-  if (errors.empty()) return {};
-  return fail(join_errors(std::move(errors)));
-}
 
 std::size_t peak_rss_bytes() {
   rusage usage_now{};
@@ -51,36 +28,29 @@ struct Generator::State {
   GeneratorOptions options;
 
   std::mutex load_mutex;  // held while loading
-  std::mutex run_mutex;   // held by the request that runs; guards kv
 
   mutable std::mutex mutex;  // guards the rest, briefly
-  std::shared_ptr<LoadedModel> loaded;
   GenerationTrace trace;
-  std::size_t kv_bytes = 0;
-  std::uint64_t kv_saturated = 0;
+  std::shared_ptr<detail::Engine> engine;  // last: its thread reports into the others
 
-  // After `loaded`, so that the pool goes before the backend it lies in.
-  std::unique_ptr<KvStorage> kv;
-
-  std::shared_ptr<LoadedModel> current() const {
+  std::shared_ptr<detail::Engine> current() const {
     const std::lock_guard lock(mutex);
-    return loaded;
+    return engine;
   }
 
-  /// A pool of at least `blocks`, the one there is when it is large enough.
-  Result<void> reserve_kv(LoadedModel& model, std::int64_t blocks) {
-    if (kv != nullptr && kv->shape().blocks >= blocks) return {};
-    kv.reset();  // before the new one, so that both never exist at once
-    set_kv_bytes(0);
-    BOBBY_TRY(kv,
-              model.model->backend().allocate_kv(model.model->kv_shape(blocks, options.kv_format)));
-    set_kv_bytes(kv->shape().block_bytes() * static_cast<std::size_t>(blocks));
-    return {};
+  Result<std::shared_ptr<detail::Engine>> load(const ProgressFn& progress) {
+    const std::lock_guard loading(load_mutex);
+    if (auto there = current()) return there;
+    BOBBY_TRY(std::shared_ptr<LoadedModel> model, loader(progress));
+    auto made = std::make_shared<detail::Engine>(std::move(model), options);
+    const std::lock_guard lock(mutex);
+    engine = made;
+    return made;
   }
 
-  void set_kv_bytes(std::size_t bytes) {
+  void keep(GenerationTrace latest) {
     const std::lock_guard lock(mutex);
-    kv_bytes = bytes;
+    trace = std::move(latest);
   }
 };
 
@@ -93,12 +63,8 @@ Generator::Generator(ModelLoader loader, GeneratorOptions options)
 Generator::~Generator() = default;
 
 Result<std::shared_ptr<LoadedModel>> Generator::prewarm(const ProgressFn& progress) {
-  const std::lock_guard loading(state_->load_mutex);
-  if (auto model = state_->current()) return model;
-  BOBBY_TRY(std::shared_ptr<LoadedModel> model, state_->loader(progress));
-  const std::lock_guard lock(state_->mutex);
-  state_->loaded = model;
-  return model;
+  BOBBY_TRY(const auto engine, state_->load(progress));
+  return engine->loaded();
 }
 
 bool Generator::loaded() const {
@@ -107,63 +73,49 @@ bool Generator::loaded() const {
 
 Result<std::shared_ptr<const AttachedAdapter>> Generator::attach(
     std::shared_ptr<const Adapter> adapter, float factor) {
-  BOBBY_TRY(const std::shared_ptr<LoadedModel> model, prewarm());
-  const std::lock_guard running(state_->run_mutex);
-  return model->model->attach(std::move(adapter), factor);
+  BOBBY_TRY(const auto engine, state_->load({}));
+  Result<std::shared_ptr<const AttachedAdapter>> attached;
+  engine->between_steps(
+      [&] { attached = engine->loaded()->model->attach(std::move(adapter), factor); });
+  return attached;
 }
 
-Result<std::vector<Completion>> Generator::generate(const GenerationRequest& request) {
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point begin) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-  };
-  BOBBY_TRY(const std::shared_ptr<LoadedModel> loaded, prewarm());
-  const ModelConfig& config = loaded->model->config();
-  BOBBY_CHECK(validate(request, config.vocab_size));
-  const std::lock_guard running(state_->run_mutex);
+Result<void> Generator::submit(GenerationRequest request, OnDone on_done) {
+  BOBBY_TRY(const auto engine, state_->load({}));
+  return engine->submit(std::move(request), [state = state_.get(), done = std::move(on_done)](
+                                                Result<detail::JobResult> result) {
+    if (!result) return done(fail(std::move(result).error()));
+    state->keep(std::move(result->trace));
+    done(std::move(result->completions));
+  });
+}
 
-  GenerationTrace trace;
-  const Clock::time_point begin = Clock::now();
-  const std::vector<std::int32_t> encoded = request.prompt_tokens.empty()
-                                                ? loaded->tokenizer->encode(request.prompt)
-                                                : request.prompt_tokens;
-  trace.encode_ms = since(begin);
-  if (encoded.empty()) return fail(usage("prompt", "has no tokens"));
+Result<std::vector<Completion>> Generator::generate(GenerationRequest request) {
+  // Shared: the engine's thread may still be inside set_value() when this one goes on.
+  const auto promise = std::make_shared<std::promise<Result<std::vector<Completion>>>>();
+  BOBBY_CHECK(submit(std::move(request), [promise](Result<std::vector<Completion>> result) {
+    promise->set_value(std::move(result));
+  }));
+  return promise->get_future().get();
+}
 
-  const GeneratorOptions& options = state_->options;
-  const detail::RunLimits limits = {
-      .context = options.max_context > 0
-                     ? std::min(options.max_context, config.max_position_embeddings)
-                     : config.max_position_embeddings,
-      .max_rows = std::max<std::int64_t>(options.max_rows, 1),
-      .prefill_chunk = std::max<std::int64_t>(options.prefill_chunk, 1),
-      .block_tokens = loaded->model->kv_shape(1, options.kv_format).block_tokens};
-  BOBBY_TRY(const detail::RunPlan plan,
-            detail::plan_run(request, static_cast<std::int64_t>(encoded.size()), limits));
-  BOBBY_CHECK(state_->reserve_kv(*loaded, plan.pool_blocks()));
-
-  detail::RequestRun run({.request = &request,
-                          .prompt = encoded,
-                          .model = loaded->model.get(),
-                          .tokenizer = loaded->tokenizer.get(),
-                          .kv = state_->kv.get()},
-                         plan, trace);
-  const std::uint64_t saturated = state_->kv->saturated();
-  auto completions = run.run();
-  trace.total_ms = since(begin);
-  trace.kv_saturated = state_->kv->saturated() - saturated;
-  const std::lock_guard lock(state_->mutex);
-  state_->kv_saturated += trace.kv_saturated;
-  state_->trace = std::move(trace);
-  return completions;
+void Generator::drain() {
+  if (const auto engine = state_->current()) engine->drain();
 }
 
 MemoryStats Generator::memory_stats() const {
-  const std::lock_guard lock(state_->mutex);
-  return {.weight_bytes = state_->loaded ? state_->loaded->model->weight_bytes() : 0,
-          .kv_bytes = state_->kv_bytes,
-          .kv_saturated = state_->kv_saturated,
+  const auto engine = state_->current();
+  if (!engine) return {.peak_rss_bytes = peak_rss_bytes()};
+  const EngineStats stats = engine->stats();
+  return {.weight_bytes = engine->loaded()->model->weight_bytes(),
+          .kv_bytes = stats.kv_bytes,
+          .kv_saturated = stats.kv_saturated,
           .peak_rss_bytes = peak_rss_bytes()};
+}
+
+EngineStats Generator::stats() const {
+  const auto engine = state_->current();
+  return engine ? engine->stats() : EngineStats();
 }
 
 GenerationTrace Generator::last_trace() const {

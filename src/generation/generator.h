@@ -4,36 +4,21 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string_view>
 #include <vector>
 
-#include "backends/backend.h"
 #include "base/progress.h"
 #include "base/result.h"
+#include "generation/engine_options.h"
+#include "generation/engine_stats.h"
+#include "generation/loaded_model.h"
 #include "generation/request.h"
 #include "generation/trace.h"
 #include "lora/adapter.h"
 #include "model/model.h"
-#include "tokenizer/tokenizer.h"
 
 namespace bobby {
 
-/// A model ready to run. Members are destroyed last to first, so the model goes before its backend.
-struct LoadedModel {
-  std::shared_ptr<Backend> backend;
-  std::unique_ptr<Model> model;
-  std::shared_ptr<const Tokenizer> tokenizer;
-};
-
-/// Makes the model; called at most once at a time, and again only after it failed.
-using ModelLoader = std::function<Result<std::shared_ptr<LoadedModel>>(const ProgressFn&)>;
-
-struct GeneratorOptions {
-  KvFormat kv_format = KvFormat::kF16;
-  std::int64_t max_rows = 16;        ///< rows decoded together; further ones wait for a place
-  std::int64_t prefill_chunk = 512;  ///< tokens of a prompt that one step takes at most
-  std::int64_t max_context = 0;      ///< tokens of a sequence; 0: the model's own limit
-};
+using GeneratorOptions = EngineOptions;
 
 /// Bytes, as far as they are known here.
 struct MemoryStats {
@@ -43,11 +28,13 @@ struct MemoryStats {
   std::size_t peak_rss_bytes = 0;  ///< of the process so far
 };
 
-/// Prompts to completions: a model that loads at first use, its KV pool and the sampler. All
-/// methods may be called from any thread; requests run one after the other.
+/// Prompts to completions: a model that loads at first use, and an engine that decodes the rows of
+/// all requests together. All methods may be called from any thread. What a request writes does not
+/// depend on what runs beside it.
 class Generator {
  public:
   explicit Generator(ModelLoader loader, GeneratorOptions options = {});
+  /// Requests that have not ended end with kCancelled.
   ~Generator();
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
@@ -57,17 +44,30 @@ class Generator {
   bool loaded() const;
 
   /// Uploads `adapter` for use in requests (AdapterUse), loading the model first if need be. The
-  /// base is not touched; drop the pointer when no request uses it any more. Must not outlive this.
+  /// base is not touched; the adapter goes when nobody holds it any more. Must not outlive this.
   Result<std::shared_ptr<const AttachedAdapter>> attach(std::shared_ptr<const Adapter> adapter,
                                                         float factor = 1.0f);
 
   /// One completion for each of request.samples, in that order. kUsage names every bad field;
-  /// kLimit: a prompt that leaves no room in the context; kNumeric: NaN or infinite logits;
-  /// kCancelled: cancelled before the first token. Cancelled later, rows end as they are.
-  Result<std::vector<Completion>> generate(const GenerationRequest& request);
+  /// kLimit: a prompt that leaves no room in the context or in the KV pool; kNumeric: NaN or
+  /// infinite logits; kCancelled: cancelled before the first token. Cancelled later, rows end as
+  /// they are. kTimeout: past request.deadline. kBusy: as submit().
+  Result<std::vector<Completion>> generate(GenerationRequest request);
+
+  /// The same without waiting: `on_done` is called exactly once, from the engine's thread, unless
+  /// this fails. kBusy: max_rows + max_queue requests have not ended yet; kCancelled: drain() was
+  /// called. Callbacks of the request and on_done must neither block nor throw; what the request
+  /// points to must live until on_done.
+  using OnDone = std::function<void(Result<std::vector<Completion>>)>;
+  Result<void> submit(GenerationRequest request, OnDone on_done);
+
+  /// Takes no more requests, and returns when those that were taken have ended.
+  void drain();
 
   MemoryStats memory_stats() const;
-  /// Of the last request that generate() finished, or how far it came.
+  /// All zeros before the model is loaded.
+  EngineStats stats() const;
+  /// Of the request that ended last with completions.
   GenerationTrace last_trace() const;
 
  private:

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,8 +33,10 @@ struct TokenEvent {
   std::int64_t index = 0;  ///< tokens of this row before this one
   std::int32_t token = 0;
   float logprob = 0.0f;
-  std::string_view text;      ///< what it adds: whole code points, no part of a stop string
-  std::string_view all_text;  ///< the row's text with it
+  std::string_view text;              ///< what it adds: whole code points, no part of a stop string
+  std::string_view all_text;          ///< the row's text with it
+  std::span<const SampledToken> top;  ///< GenerationRequest::top_logprobs of them
+  std::optional<FinishReason> finished;  ///< set when the token ends the row
 };
 
 enum class RowAction : std::uint8_t { kContinue, kFinish };
@@ -58,6 +62,7 @@ struct GenerationRequest {
   std::vector<std::int32_t> prompt_tokens;   ///< used as they are when not empty
   std::vector<std::uint32_t> samples = {0};  ///< one completion for each sample number
   std::int64_t max_tokens = 100;             ///< for each completion
+  std::int64_t top_logprobs = 0;             ///< likeliest tokens that each TokenEvent tells
   Sampling sampling;
   std::uint64_t seed = 0;
 
@@ -69,7 +74,9 @@ struct GenerationRequest {
   LogitsRule logits_rule;  ///< empty: none
   std::function<RowAction(const TokenEvent&)> on_token = {};
   ProgressFn on_prefill = {};  ///< phase "prefill", in tokens of the prompt; called between chunks
-  const std::atomic<bool>* cancel = nullptr;  ///< looked at between steps
+  const std::atomic<bool>* cancel = nullptr;                      ///< looked at between steps
+  std::optional<std::chrono::steady_clock::time_point> deadline;  ///< kTimeout once it has passed
+  std::string client;                                             ///< who asks: clients take turns
 };
 
 /// {0, 1, ..., count - 1}: the samples of a request for `count` completions.
@@ -84,7 +91,8 @@ struct Completion {
   double mean_logprob = 0.0;  ///< over drawn tokens, the stop token among them; at temperature 1
   std::uint64_t seed = 0;
   std::int64_t prompt_tokens = 0;
-  double prefill_ms = 0.0;    ///< of the whole request's prompt
+  std::int64_t cached_prompt_tokens = 0;  ///< of those, found in the prefix cache
+  double prefill_ms = 0.0;                ///< of the whole request's prompt
   double decode_tok_s = 0.0;  ///< this row's tokens after its first, over the time they took
 };
 

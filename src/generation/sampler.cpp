@@ -276,6 +276,14 @@ SampledToken argmax(std::span<const float> logits) {
           Ranking(logits).logprob(static_cast<std::size_t>(likeliest))};
 }
 
+std::vector<SampledToken> likeliest(std::span<const float> logits, std::size_t count) {
+  Ranking ranking(logits);
+  std::vector<SampledToken> tokens;
+  for (std::size_t rank = 0; rank < std::min(count, ranking.size()); ++rank)
+    tokens.push_back(ranking[rank]);
+  return tokens;
+}
+
 std::vector<SampledToken> filter(std::span<const float> logits, const Sampling& sampling,
                                  double xtc_draw) {
   Ranking ranking(logits);

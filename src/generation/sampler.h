@@ -59,6 +59,9 @@ Result<void> check_logits(std::span<const float> logits, std::int64_t position);
 void apply_penalties(std::span<float> logits, std::span<const std::int32_t> context,
                      const Sampling& sampling);
 
+/// The `count` likeliest tokens, likeliest first, equals by id; fewer where there are no more.
+std::vector<SampledToken> likeliest(std::span<const float> logits, std::size_t count);
+
 /// The likeliest token; the lowest id among equals.
 SampledToken argmax(std::span<const float> logits);
 

@@ -6,10 +6,15 @@ namespace bobby {
 
 std::string GenerationTrace::to_json() const {
   using Json = nlohmann::ordered_json;
-  Json json = {{"prompt_tokens", prompt_tokens}, {"shared_prompt_tokens", shared_prompt_tokens},
-               {"kv_saturated", kv_saturated},   {"encode_ms", encode_ms},
-               {"total_ms", total_ms},           {"prefill", Json::array()},
-               {"steps", Json::array()},         {"tokens", Json::array()}};
+  Json json = {{"prompt_tokens", prompt_tokens},
+               {"shared_prompt_tokens", shared_prompt_tokens},
+               {"cached_prompt_tokens", cached_prompt_tokens},
+               {"kv_saturated", kv_saturated},
+               {"encode_ms", encode_ms},
+               {"total_ms", total_ms},
+               {"prefill", Json::array()},
+               {"steps", Json::array()},
+               {"tokens", Json::array()}};
   for (const Prefill& each : prefill)
     json["prefill"].push_back(
         {{"tokens", each.tokens}, {"begin_ms", each.begin_ms}, {"duration_ms", each.duration_ms}});

@@ -29,6 +29,7 @@ struct GenerationTrace {
 
   std::int64_t prompt_tokens = 0;
   std::int64_t shared_prompt_tokens = 0;  ///< computed once for all rows
+  std::int64_t cached_prompt_tokens = 0;  ///< found in the prefix cache, and not computed
   std::uint64_t kv_saturated = 0;  ///< numbers that fp16 cells of the KV cache could not hold
   double encode_ms = 0.0;          ///< text to tokens
   double total_ms = 0.0;

@@ -1,10 +1,12 @@
 #include "model/attached_adapter.h"
 
+#include <array>
 #include <cmath>
 #include <map>
 #include <string>
 #include <utility>
 
+#include "base/sha256.h"
 #include "lora/transposed.h"
 #include "tensor/formats/affine.h"
 
@@ -93,7 +95,22 @@ Result<std::vector<float>> output_multiplier(const AdapterModule& module, const 
   return multiplier;
 }
 
+std::string digest_of(const Adapter& adapter) {
+  Sha256 hash;
+  const auto add = [&](const auto& value) { hash.update(std::as_bytes(std::span(value))); };
+  add(adapter.sha256);
+  for (const AdapterModule& module : adapter.modules) {
+    add(module.path);
+    add(std::array{module.scale});
+  }
+  return hash.hex_digest();
+}
+
 }  // namespace
+
+const std::string& adapter_digest(const AttachedAdapter& adapter) {
+  return adapter.digest();
+}
 
 Result<std::shared_ptr<const AttachedAdapter>> AttachedAdapter::make(
     std::shared_ptr<const Adapter> adapter, float factor, const ModelConfig& config,
@@ -104,6 +121,7 @@ Result<std::shared_ptr<const AttachedAdapter>> AttachedAdapter::make(
 
   std::shared_ptr<AttachedAdapter> attached(new AttachedAdapter);
   attached->adapter_ = adapter;
+  attached->digest_ = digest_of(*adapter);
   attached->factor_ = factor;
   attached->modules_ = modules.data();
   attached->parts_.resize(modules.size());

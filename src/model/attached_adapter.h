@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "backends/backend.h"
@@ -37,6 +38,7 @@ class AttachedAdapter {
     return part.lora ? &part : nullptr;
   }
   const Adapter& adapter() const { return *adapter_; }
+  const std::string& digest() const { return digest_; }  ///< adapter_digest()
   /// DoRA: the factor that its row norms were made for.
   float factor() const { return factor_; }
   /// Whether it was attached to the model with these modules.
@@ -50,6 +52,7 @@ class AttachedAdapter {
   Result<void> upload_tied_head(const AdapterModule& module, int slot, Backend& backend);
 
   std::shared_ptr<const Adapter> adapter_;  // its numbers are used in place
+  std::string digest_;
   float factor_ = 1.0f;
   const Module* modules_ = nullptr;
   std::deque<std::vector<float>> computed_;  // multipliers, and the transposes of a tied head

@@ -18,9 +18,13 @@ namespace bobby {
 /// and drop freely between two steps. Must not outlive its model.
 class AttachedAdapter;
 
+/// Hex digest of all that an attached adapter adds: its tensors, and its modules' scales. Equal for
+/// equal adapters, whatever they are called.
+const std::string& adapter_digest(const AttachedAdapter& adapter);
+
 /// An adapter in use, with a factor on each module's own scale (1 = the folder's).
 struct AdapterUse {
-  const AttachedAdapter* adapter = nullptr;
+  std::shared_ptr<const AttachedAdapter> adapter;
   float factor = 1.0f;
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backends/cpu/cpu.h"
@@ -80,11 +81,59 @@ TEST_P(GeneratorParity, SwapsAdaptersBetweenRequests) {
   const auto attached = generator_.attach(std::make_shared<const Adapter>(*std::move(adapter)));
   ASSERT_TRUE(attached) << attached.error().to_string();
   auto adapted = greedy(name);
-  adapted.adapters = {{attached->get(), 1.0f}};
+  adapted.adapters = {{*attached, 1.0f}};
   for (int round = 0; round < 2; ++round) {
     EXPECT_EQ(tokens_of(adapted), golden(GetParam(), name + "/greedy")) << "round " << round;
     EXPECT_EQ(tokens_of(greedy("base")), golden(GetParam(), "base/greedy")) << "round " << round;
   }
+}
+
+// Voices share steps and a prefix cache, and no prompt meets the keys and values of another's.
+TEST_P(GeneratorParity, MixesVoicesInOneBatchAndOneCache) {
+  Generator shared(
+      loader_of(GetParam()),
+      {.kv_format = KvFormat::kF32, .kv_bytes = std::size_t{1} << 24, .prefix_cache = true});
+  const std::string name = GetParam().adapter;
+  auto read = load_adapter(kModels / GetParam().model / "adapters" / name);
+  ASSERT_TRUE(read) << read.error().to_string();
+  const auto adapter = std::make_shared<const Adapter>(*std::move(read));
+  const auto model = generator_.prewarm();
+  ASSERT_TRUE(model);
+  const auto vocab_size = static_cast<std::int32_t>((*model)->model->config().vocab_size);
+  const auto request_of = [&](Generator& generator, std::size_t i) {
+    GenerationRequest request;
+    // Two prompts that begin alike for more than a block; the voice is none, one scale, another.
+    for (std::int32_t t = 0; t < 70; ++t)
+      request.prompt_tokens.push_back((t < 40 || i % 2 == 0 ? t * 7 : t * 5) % vocab_size);
+    request.max_tokens = 12;
+    request.sampling.temperature = 1.2f;
+    request.seed = 9;
+    request.ignore_eos = true;
+    const auto attached = generator.attach(adapter);
+    EXPECT_TRUE(attached);
+    const float factor = static_cast<float>(i / 2 % 3);
+    if (factor > 0.0f) request.adapters = {{*attached, factor}};
+    return request;
+  };
+  constexpr std::size_t kRequests = 12;
+  std::vector<Tokens> expected;
+  for (std::size_t i = 0; i < kRequests; ++i)
+    expected.push_back(tokens_of(request_of(generator_, i)));
+  EXPECT_NE(expected[0], expected[2]) << "the adapter shows";
+  EXPECT_NE(expected[2], expected[4]) << "its scale shows";
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Tokens> found(kRequests);
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < kRequests; ++i)
+      threads.emplace_back([&, i] {
+        const auto completions = shared.generate(request_of(shared, i));
+        if (completions) found[i] = completions->at(0).tokens;
+      });
+    for (std::thread& thread : threads) thread.join();
+    for (std::size_t i = 0; i < kRequests; ++i)
+      EXPECT_EQ(found[i], expected[i]) << "round " << round << ", request " << i;
+  }
+  EXPECT_GT(shared.stats().cached_prompt_tokens, 0u);
 }
 
 TEST_P(GeneratorParity, RowsWriteTheSameAloneAndTogether) {

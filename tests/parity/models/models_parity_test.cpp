@@ -89,7 +89,7 @@ class ModelParity : public ::testing::TestWithParam<std::tuple<std::string, std:
     for (const auto& use : one.at("adapters")) {
       const std::string name = use.at("folder");
       if (!attached_.contains(name)) attached_[name] = attach(model, folder_ / "adapters" / name);
-      uses.push_back({attached_[name].get(), use.at("factor").get<float>()});
+      uses.push_back({attached_[name], use.at("factor").get<float>()});
     }
     return uses;
   }

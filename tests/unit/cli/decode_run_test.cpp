@@ -21,7 +21,7 @@ TEST(DecodeRun, ASharedPromptChangesNoLogits) {
   const auto model = value_of(Model::load(folder / "model", *backend));
   const auto adapter = value_of(model->attach(
       std::make_shared<const Adapter>(value_of(load_adapter(folder / "adapters/mlx-all")))));
-  const std::vector<AdapterUse> uses = {{adapter.get(), 1.0f}};
+  const std::vector<AdapterUse> uses = {{adapter, 1.0f}};
   const std::vector<std::span<const AdapterUse>> rows = {{}, uses, {}, uses, {}};
 
   Tokens prompt;

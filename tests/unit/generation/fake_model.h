@@ -17,6 +17,7 @@
 #include "backends/backend.h"
 #include "base/random.h"
 #include "generation/generator.h"
+#include "model/attached_adapter.h"
 #include "model/model.h"
 
 namespace bobby::testing_support {
@@ -90,9 +91,10 @@ class FakeModel final : public Model {
   Backend& backend() const override { return backend_; }
   std::size_t weight_bytes() const override { return 1000; }
   std::size_t decode_bytes() const override { return 1000; }
-  Result<std::shared_ptr<const AttachedAdapter>> attach(std::shared_ptr<const Adapter>,
-                                                        float) override {
-    return fail({.code = ErrorCode::kUnsupported, .where = "attach", .problem = "is not faked"});
+  /// An adapter without modules: what it changes is what the cache is filled with.
+  Result<std::shared_ptr<const AttachedAdapter>> attach(std::shared_ptr<const Adapter> adapter,
+                                                        float factor) override {
+    return AttachedAdapter::make(std::move(adapter), factor, config_, {}, backend_);
   }
   KvShape kv_shape(std::int64_t blocks, KvFormat format) const override {
     return {.layers = 1,
@@ -103,12 +105,13 @@ class FakeModel final : public Model {
             .format = format};
   }
   Result<Activation> step(std::span<const StepSequence> sequences, KvStorage& storage) override {
+    if (before_step) BOBBY_CHECK(before_step());
     auto& kv = static_cast<FakeKv&>(storage);
     std::int64_t tokens = 0;
     for (const StepSequence& sequence : sequences)
       for (std::size_t i = 0; i < sequence.tokens.size(); ++i, ++tokens)
         kv.at(sequence.blocks, sequence.position + static_cast<std::int64_t>(i)) =
-            sequence.tokens[i];
+            sequence.tokens[i] + 1000 * voice(sequence.adapters);
     kv.stored += static_cast<std::uint64_t>(tokens);
     steps.push_back({static_cast<std::int64_t>(sequences.size()), tokens});
     out_.clear();
@@ -131,8 +134,16 @@ class FakeModel final : public Model {
     std::int64_t tokens = 0;
   };
   std::vector<Step> steps;
+  std::function<Result<void>()> before_step;  // may fail it
 
  private:
+  static std::int32_t voice(std::span<const AdapterUse> adapters) {
+    std::int32_t sum = 0;
+    for (const AdapterUse& use : adapters)
+      sum += static_cast<std::int32_t>(use.factor * use.adapter->adapter().scale);
+    return sum;
+  }
+
   Backend& backend_;
   ModelConfig config_;
   FakeLogits logits_of_;

@@ -45,7 +45,7 @@ std::vector<float> logits_of(const std::filesystem::path& folder,
   const auto kv = backend->allocate_kv((*model)->kv_shape(1));
   const std::vector<std::int32_t> tokens = {1, 2, 3};
   const std::vector<std::int32_t> blocks = {0};
-  const std::vector<AdapterUse> uses = {{.adapter = attached.get()}};
+  const std::vector<AdapterUse> uses = {{.adapter = attached}};
   const StepSequence sequence{
       .tokens = tokens, .blocks = blocks, .adapters = std::span(uses).first(attached ? 1 : 0)};
   const auto logits = (*model)->step({&sequence, 1}, **kv);

@@ -154,7 +154,7 @@ TEST(Attach, DoraIsMadeForOneFactor) {
   ModelRunner runner = runner_of(kQuantized);
   const auto dora = attach(runner.model(), kQuantized / "adapters/mlx-dora", 0.5f);
   const Tokens tokens = {1};
-  Sequence sequence = runner.sequence({{dora.get(), 0.5f}});
+  Sequence sequence = runner.sequence({{dora, 0.5f}});
   const auto part = [&] { return ModelRunner::part_of(sequence, tokens, LogitsRows::kLast); };
   EXPECT_TRUE(step(runner, part()));
   sequence.adapters[0].factor = 1.0f;
@@ -166,7 +166,7 @@ TEST(Attach, AnAdapterOfAnotherModelIsRefusedByTheStep) {
   ModelRunner other = runner_of(kDense);
   const auto adapter = attach(other.model(), kDense / "adapters/mlx-all");
   const Tokens tokens = {1};
-  const Sequence sequence = runner.sequence({{adapter.get(), 1.0f}});
+  const Sequence sequence = runner.sequence({{adapter, 1.0f}});
   EXPECT_TRUE(
       mentions(sentence(step(runner, ModelRunner::part_of(sequence, tokens, LogitsRows::kLast))),
                "is not attached to this model"));
@@ -177,8 +177,8 @@ TEST(Attach, FactorZeroIsTheBaseAlone) {
   const auto adapter = attach(runner.model(), kDense / "adapters/mlx-all");
   const Tokens tokens = {3, 1, 4, 1, 5};
   Sequence base = runner.sequence();
-  Sequence silent = runner.sequence({{adapter.get(), 0.0f}}, 1);
-  Sequence loud = runner.sequence({{adapter.get(), 1.0f}}, 2);
+  Sequence silent = runner.sequence({{adapter, 0.0f}}, 1);
+  Sequence loud = runner.sequence({{adapter, 1.0f}}, 2);
   const auto expected = runner.logits(base, tokens);
   EXPECT_EQ(runner.logits(silent, tokens), expected);
   EXPECT_NE(runner.logits(loud, tokens), expected);
