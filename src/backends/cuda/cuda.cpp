@@ -61,8 +61,8 @@ class Stream {
 
 class CudaBackend : public Backend {
  public:
-  CudaBackend(std::string device, std::unique_ptr<Stream> stream)
-      : device_(std::move(device)), stream_(std::move(stream)) {
+  CudaBackend(int device, std::string description, std::unique_ptr<Stream> stream)
+      : device_(device), description_(std::move(description)), stream_(std::move(stream)) {
     unfinished_->finish = [this] { finish(); };
   }
   ~CudaBackend() override {
@@ -72,24 +72,27 @@ class CudaBackend : public Backend {
 
   std::string_view name() const override { return "cuda"; }
   std::string description() const override {
-    return fmt::format("cuda: {}, q15 activations", device_);
+    return fmt::format("cuda: {}, q15 activations", description_);
   }
 
   Result<void> supports(const WeightFormat& format) const override {
     return check_format(format, kAffineGroupSizes.back(), format.to_string());
   }
   Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
+    use_device();
     BOBBY_TRY(auto memory, DeviceMemory::zeroed(bytes, stream()));
     return std::make_unique<DeviceBuffer>(std::move(memory), unfinished_);
   }
   Result<std::unique_ptr<Weight>> load_weight(const WeightView& view) override;
   Result<std::unique_ptr<LoraWeight>> load_lora(const LoraView& view) override;
   Result<std::unique_ptr<KvStorage>> allocate_kv(const KvShape& shape) override {
+    use_device();
     return CudaKv::make(shape, stream(), unfinished_);
   }
 
   bool bits_follow_chunks() const override { return true; }
   void begin_step(std::span<const SequenceRows> sequences) override {
+    use_device();
     finish();
     linear_.begin_step(sequences);
   }
@@ -213,7 +216,12 @@ class CudaBackend : public Backend {
     if (!result && !failure_) failure_ = std::move(result).error();
   }
 
-  std::string device_;
+  /// The device is a thread's own, and a model is loaded on one thread and run on another: called
+  /// by whatever a thread may call first.
+  void use_device() { remember(check(cudaSetDevice(device_), "choosing a device")); }
+
+  int device_;
+  std::string description_;
   std::unique_ptr<Stream> stream_;
   Uploader uploader_{stream()};
   SlabAllocator slabs_;
@@ -327,6 +335,7 @@ Result<void> CudaBackend::upload_tiles(const WeightView& view, std::byte* to) {
 }
 
 Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view) {
+  use_device();
   BOBBY_CHECK(check_format(view.format, view.cols, view.name));
   if (std::max(view.rows, view.cols) > std::numeric_limits<int>::max() / 16)
     return fail({.code = ErrorCode::kUnsupported,
@@ -360,6 +369,7 @@ Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view)
 }
 
 Result<std::unique_ptr<LoraWeight>> CudaBackend::load_lora(const LoraView& view) {
+  use_device();
   const auto a_count = static_cast<std::size_t>(view.rank * view.in_features);
   const auto b_count = static_cast<std::size_t>(view.out_features * view.rank);
   const auto multipliers =
@@ -425,6 +435,7 @@ Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options) {
         fmt::format("{} with {}.{}", properties.name, properties.major, properties.minor)));
   BOBBY_TRY(auto stream, Stream::make());
   return std::make_unique<CudaBackend>(
+      options.device,
       fmt::format("{}, {} multiprocessors, {:.0f} GB", properties.name,
                   properties.multiProcessorCount,
                   static_cast<double>(properties.totalGlobalMem) / 1e9),
