@@ -15,7 +15,7 @@ struct AnswerFrame {
   bool head_only = false;  ///< of HEAD
   bool http_1_0 = false;   ///< no chunks
   bool keep_alive = true;
-  std::string cross_origin;  ///< an allowed page of another origin that asks; mostly empty
+  std::string cross_origin = {};  ///< an allowed page of another origin that asks; mostly empty
 };
 
 /// The whole answer, as it is sent.

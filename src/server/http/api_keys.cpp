@@ -1,8 +1,6 @@
 #include "server/http/api_keys.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
 #include <fstream>
 #include <openssl/crypto.h>
@@ -26,9 +24,11 @@ bool can_be_sent(std::string_view key) {
 
 Result<KeyFile> read_key_file(const std::filesystem::path& path) {
   namespace fs = std::filesystem;
+  std::error_code status;
+  const bool exists = fs::exists(path, status);
   std::ifstream stream(path);
-  if (!stream || fs::is_directory(path))
-    return fail({.code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+  if (!stream || fs::is_directory(path, status))
+    return fail({.code = exists ? ErrorCode::kIo : ErrorCode::kNotFound,
                  .where = path.string(),
                  .problem = "the file of API keys cannot be read",
                  .hint = "write one key a line"});
@@ -49,7 +49,6 @@ Result<KeyFile> read_key_file(const std::filesystem::path& path) {
                  .where = path.string(),
                  .problem = "holds no API key",
                  .hint = "write one key a line"});
-  std::error_code status;
   const fs::perms others = fs::perms::group_read | fs::perms::others_read;
   if ((fs::status(path, status).permissions() & others) != fs::perms::none)
     file.warning =

@@ -33,8 +33,7 @@ RequestParser::Step failed(const beast::error_code& error) {
     step.status = 413;
     step.problem = "the body is too large";
   } else if (error == beast::http::error::bad_version) {
-    step.status = 505;
-    step.problem = "the request is not HTTP/1.0 or HTTP/1.1";
+    step.problem = "the request line does not end in HTTP/1.0 or HTTP/1.1";
   } else {
     step.problem = fmt::format("the request is not valid HTTP: {}", error.message());
   }

@@ -31,7 +31,7 @@ class RequestParser {
   struct Step {
     State state = State::kMore;
     std::size_t consumed = 0;  ///< bytes that are done with; the others are to be given again
-    int status = 0;            ///< when failed: 400, 413, 431 or 505
+    int status = 0;            ///< when failed: 400, 413 or 431
     std::string problem = {};  ///< when failed: one sentence
   };
 
