@@ -20,7 +20,7 @@ struct LogLine {
   std::string note;  ///< what went wrong on our side or on the way; mostly empty
 };
 
-/// Called on the server's threads, several at once.
+/// Called on the server's threads, several at once; must not throw.
 using Log = std::function<void(const LogLine&)>;
 
 /// time=... id=... method=GET path=/health status=200 ms=0.4 bytes=180 client=127.0.0.1

@@ -46,7 +46,9 @@ struct Server::State {
   bool stopping = false;  // under mutex, as are the connections
 
   asio::awaitable<void> accept();
-  void take(Connection::Socket socket);
+  /// False when there was no memory for it; the server goes on.
+  bool take(Connection::Socket socket) noexcept;
+  void serve_connection(Connection::Socket socket);
   void forget(const std::shared_ptr<Connection>& connection);
   /// Calls what(connection) on the strand of each.
   void each(void (Connection::*what)());
@@ -60,16 +62,22 @@ asio::awaitable<void> Server::State::accept() {
     const asio::any_io_executor strand = asio::make_strand(context);
     auto [error, socket] =
         co_await acceptor.async_accept(strand, asio::as_tuple(asio::use_awaitable));
-    if (!error) {
-      take(std::move(socket));
-    } else if (acceptor.is_open()) {
+    if (!error && take(std::move(socket))) continue;
+    if (acceptor.is_open()) {
       pause.expires_after(kAcceptPause);
       co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
     }
   }
 }
 
-void Server::State::take(Connection::Socket socket) {
+bool Server::State::take(Connection::Socket socket) noexcept try {
+  serve_connection(std::move(socket));
+  return true;
+} catch (const std::exception&) {
+  return false;
+}
+
+void Server::State::serve_connection(Connection::Socket socket) {
   boost::system::error_code ignored;
   if (core.options.unix_socket.empty()) socket.set_option(asio::ip::tcp::no_delay(true), ignored);
   std::string peer = peer_address(socket);

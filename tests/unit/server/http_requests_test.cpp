@@ -21,6 +21,7 @@ ServerOptions hasty() {
   options.limits.header_time = 150ms;
   options.limits.body_time = 150ms;
   options.limits.idle_time = 150ms;
+  options.limits.linger_time = 100ms;
   return options;
 }
 
