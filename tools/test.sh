@@ -37,8 +37,9 @@ ctest --preset asan -j "$(nproc)" -E DemoGreedy -LE package
 
 say "tsan: what runs on several threads"
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target thread_pool_test -- --quiet
+cmake --build --preset tsan --target thread_pool_test store_test -- --quiet
 build/tsan/tests/unit/base/thread_pool_test
+build/tsan/tests/unit/store/store_test
 
 say "aarch64: NEON kernels under qemu"
 cmake --preset aarch64 >/dev/null
