@@ -20,6 +20,9 @@ say "release: unit, parity, e2e"
 ctest --preset release -j "$(nproc)"
 [ "${1:-}" = quick ] && exit 0
 
+say "clients: other people's, against bobby serve"
+tools/client_tests.sh
+
 if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
   say "cuda: compiled for every architecture; tests that need a device skip without one"
   cmake --preset cuda -DBOBBY_CUDA_ROOT="$(tools/cuda_packages.sh)" >/dev/null
