@@ -137,7 +137,9 @@ class Load:
             leaves = self.rng.random() < self.leave_share
             self.counts["asked"] += 1
             try:
-                answer, first, whole = await ask(self.port, job, self.rng.uniform(0, 5) if leaves else None)
+                # At any moment between the request and an answer's usual end.
+                usual = percentile(self.whole[-100:], 0.5) if self.whole else 1.0
+                answer, first, whole = await ask(self.port, job, self.rng.uniform(0, usual) if leaves else None)
             except asyncio.TimeoutError:
                 self.counts["left"] += 1
             except Refused as refused:
