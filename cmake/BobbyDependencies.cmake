@@ -10,6 +10,7 @@ endif()
 
 find_package(simdjson REQUIRED)       # simdjson::simdjson
 find_package(CLI11 REQUIRED)          # CLI11::CLI11
+find_package(Boost 1.81 REQUIRED)     # Boost::headers: Asio, and Beast's parser
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)   # PkgConfig::pcre2
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)  # PkgConfig::utf8proc

@@ -29,6 +29,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
       {"store", {"base"}},
       {"hub", {"model", "lora", "tensor", "safetensors", "tokenizer", "base"}},
+      {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},
   };
   return table;
 }
