@@ -141,7 +141,7 @@ export async function* streamPosts(request, signal) {
 export function inWords(error) {
   switch (error.kind) {
     case "gone":
-      return "The server does not answer. Is “bobby serve” still running? This page keeps looking for it.";
+      return "The server does not answer.";
     case "broken":
       return `${error.message} Try again.`;
     case "key":

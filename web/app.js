@@ -74,6 +74,7 @@ function showView() {
     if (here) byId(id).setAttribute("aria-current", "page");
     else byId(id).removeAttribute("aria-current");
   }
+  document.body.dataset.view = drafts ? "drafts" : "write";
   document.title = drafts ? "Drafts · Bobby Posts" : "Bobby Posts";
   window.scrollTo(0, 0);
   if (drafts && isReady()) refreshDrafts();

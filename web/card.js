@@ -1,6 +1,6 @@
 // One post on the page: its ring, its text while it is written and after, and what can be done with it.
 import { copyText, selectText } from "./copy.js";
-import { element, plural } from "./dom.js";
+import { element } from "./dom.js";
 import { forgetEdit, hasUnsavedEdit, makeEditor } from "./editor.js";
 import { countGraphemes } from "./graphemes.js";
 import { setIcon } from "./icons.js";
@@ -120,7 +120,7 @@ export class PostCard {
     this.body.querySelector(".card-failure")?.remove();
     const failed = post.state === "failed";
     for (const button of [this.copy, this.editButton, this.keep]) button.hidden = failed;
-    this.again.querySelector(".action-label").textContent = failed ? "Try again" : "Another";
+    this.again.querySelector(".action-label").textContent = failed || post.state === "broken" ? "Try again" : "Another";
     this.text.hidden = failed || this.editor !== null;
     if (!failed) return;
     const last = post.rejected.at(-1);
@@ -192,5 +192,3 @@ export class PostCard {
     this.details.replaceChildren(...rows, ...tries);
   }
 }
-
-export const triesInWords = (tries) => (tries > 1 ? `${plural(tries, "try", "tries")}` : "");

@@ -166,7 +166,6 @@ export function readRequest() {
   return request;
 }
 
-// Fills the form with a request that was sent before.
 export function clearErrors() {
   for (const name of [...FIELDS, "adapters"]) clearError(name);
   byId("composer-error").hidden = true;

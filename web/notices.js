@@ -45,6 +45,8 @@ export function notice(text, { action = null, tone = "plain", stay_ms = STAY_MS,
     type: "button", class: "icon-button small", "aria-label": "Dismiss", icon: "close", on: { click: () => close(false) },
   }));
   const shelf = byId("notices");
+  // A newer problem takes the place of an older one.
+  if (tone === "problem") shelf.querySelector("[data-tone=problem] [aria-label=Dismiss]")?.click();
   shelf.append(made);
   while (shelf.children.length > 3) shelf.firstElementChild.querySelector("[aria-label=Dismiss]").click();
   announce(action ? `${text} ${action.label} is in the notices.` : text);

@@ -1,10 +1,9 @@
 // The posts of this visit, newest request first: writing them, writing one anew, keeping, deleting.
 import { ApiError, call, inWords, isAbort } from "./api.js";
 import { PostCard, isBusy } from "./card.js";
-import { byId, element, plural, scrollTo } from "./dom.js";
+import { byId, debounce, element, plural, scrollTo } from "./dom.js";
 import { announce, notice } from "./notices.js";
 import { breakOff, writePosts } from "./run.js";
-import { debounce } from "./dom.js";
 import { recall, remember } from "./store.js";
 
 const MOST_KEPT = 60;
@@ -12,8 +11,10 @@ const batches = [];
 const cards = new Map();
 const running = new Set();
 const dirty = new Set();
+const reserved = new Set();
 let hooks = {};
 let frame = 0;
+let last_touch = 0;
 let next_id = recall("next-post", 1);
 
 // hooks: runningChanged(bool), fieldError(error) -> bool, draftsChanged(), openDrafts(), retry(request)
@@ -24,6 +25,10 @@ export function startPosts(given) {
     showBatch(batch, "append");
   }
   byId("posts-clear").addEventListener("click", clearAll);
+  byId("posts").addEventListener("pointerleave", () => giveBackRoom());
+  byId("posts").addEventListener("pointerdown", () => {
+    last_touch = Date.now();
+  });
   refreshHead();
 }
 
@@ -68,7 +73,6 @@ function showBatch(batch, where) {
     cards.set(post.id, card);
     list.append(element("li", {}, card.element));
   }
-  batch.element = undefined;
   const made = element("section", { class: "batch", "aria-label": `Posts about: ${title.textContent}`, "data-batch": batch.id },
     element("header", { class: "batch-head" }, title, note), list);
   byId("posts")[where](made);
@@ -86,6 +90,16 @@ function reserve(section, request, limit) {
   const tokens = request.max_tokens ?? 100;
   const characters = Math.min(limit > 0 ? limit : 600, tokens * 4.4);
   section.style.setProperty("--reserve", String(Math.min(16, Math.ceil(characters / a_line))));
+  reserved.add(section);
+}
+
+// Short posts need less: the room goes back when all is written and nobody is about to press something.
+function giveBackRoom(whatever = false) {
+  const posts = byId("posts");
+  const in_use = running.size > 0 || posts.matches(":hover") || posts.contains(document.activeElement) || Date.now() - last_touch < 2500;
+  if (in_use && !whatever) return;
+  for (const section of reserved) section.style.removeProperty("--reserve");
+  reserved.clear();
 }
 
 // What changes with every token is painted once a frame.
@@ -95,6 +109,7 @@ function changed(post) {
 }
 
 function paint() {
+  cancelAnimationFrame(frame);
   frame = 0;
   for (const post of dirty) cards.get(post.id)?.render();
   dirty.clear();
@@ -127,7 +142,8 @@ async function track(posts, request, when_settled) {
     running.delete(controller);
     if (running.size === 0) byId("posts").setAttribute("aria-busy", "false");
     hooks.runningChanged(running.size > 0);
-    if (frame === 0) paint();
+    paint();
+    giveBackRoom();
   }
 }
 
@@ -149,6 +165,7 @@ export async function generate(request, look) {
   batches.unshift(batch);
   const section = showBatch(batch, "prepend");
   refreshHead();
+  if (running.size === 0) giveBackRoom(true);
   reserve(section, request, look.limit);
   scrollTo(byId("posts-head"));
   announce(`Writing ${plural(count, "post")}.`);

@@ -32,6 +32,9 @@ export function startStatus(hooks) {
   onReady = hooks.onReady;
   onChange = hooks.onChange;
   byId("loading-ring").append(ring.element, percent);
+  // What sticks below the header keeps clear of the banner too.
+  const header = document.querySelector(".site");
+  new ResizeObserver(() => document.documentElement.style.setProperty("--header", `${header.offsetHeight}px`)).observe(header);
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") look();
   });
@@ -83,7 +86,7 @@ function showLine() {
   const words = {
     unknown: "Looking for the model …",
     ready: `${state.model ?? "The model"} is ready${device ? ` on ${device}` : ""}`,
-    loading: "The model is loading …",
+    loading: share() === null ? "The model is loading …" : `The model is loading, ${Math.round(share() * 100)} %`,
     failed: "The model could not be loaded",
     draining: "The server is shutting down",
     gone: "The server does not answer",
