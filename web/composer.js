@@ -8,6 +8,7 @@ const FIELDS = ["prompt", ...NUMBERS, "seed"];
 const MOST_SEED = Number.MAX_SAFE_INTEGER;
 let settings = { count: 3, max_tokens: 100, temperature: 0.7, top_p: 0.9, char_limit: 300, adapters: [], suggestions: [] };
 let adapters = [];
+let adapters_known = false;
 let submit = () => {};
 
 const round = (number) => String(Math.round(number * 1e6) / 1e6);
@@ -90,6 +91,7 @@ export function showSettings(given, list) {
   byId("suggestions").replaceChildren(...settings.suggestions.slice(0, 6).map((text) =>
     element("button", { type: "button", class: "chip", text, "aria-pressed": "false", on: { click: () => suggest(text) } })));
   adapters = list;
+  adapters_known = true;
   showVoices(kept.voices);
   refresh();
 }
@@ -127,6 +129,7 @@ function chosenVoices(all = false) {
 }
 
 function refreshVoiceNote() {
+  if (!adapters_known) return;
   const chosen = chosenVoices();
   for (const [index, adapter] of adapters.entries()) {
     byId(`scale-${index}`).disabled = !chosen.some((voice) => voice.name === adapter.name);
@@ -195,5 +198,6 @@ export function showError(param, message) {
   const control = name === "adapters" ? byId("voices").querySelector("input") : byId(name);
   (name === "adapters" ? byId("voices") : control).setAttribute("aria-invalid", "true");
   control?.focus();
+  place.scrollIntoView({ block: "nearest" });
   return null;
 }
