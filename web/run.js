@@ -1,6 +1,8 @@
 // One request for posts, from the first event to the last, told to the posts that it writes.
 import { ApiError, streamPosts } from "./api.js";
 
+// Reasons that do not read well after "was".
+const REASONS = { duplicate: "a duplicate of another", cancelled: "stopped" };
 const ORDINALS = ["First", "Second", "Third", "Fourth", "Fifth", "Sixth"];
 
 function restart(post, note) {
@@ -25,15 +27,16 @@ function takeText(post, event) {
 }
 
 function takeRejected(post, event) {
-  post.rejected.push({ attempt: event.attempt, reason: event.reason, text: event.text ?? "" });
+  const reason = REASONS[event.reason] ?? event.reason;
+  post.rejected.push({ attempt: event.attempt, reason, text: event.text ?? "" });
   const which = ORDINALS[event.attempt] ?? `No. ${event.attempt + 1}`;
-  restart(post, `${which} try was ${event.reason}; trying again`);
+  restart(post, `${which} try was ${reason}; trying again`);
   post.attempt = event.attempt + 1;
 }
 
 function takePost(post, event) {
   const { text, index, ...detail } = event.post;
-  Object.assign(post, { text, detail, state: "settled" });
+  Object.assign(post, { text, detail, state: "settled", attempt: Math.max(0, (detail.tries ?? 1) - 1) });
   post.note = detail.tries > 1 ? `good on try ${detail.tries}` : "";
 }
 
@@ -51,7 +54,9 @@ export async function writePosts(request, posts, signal, hooks) {
       continue;
     }
     if (event.type === "done") break;
-    if (post === undefined || post.state === "settled") continue;
+    if (post === undefined) continue;
+    // A later try may still replace a post; what belongs to the settled one comes too late.
+    if (post.state === "settled" && event.type === "text" && event.attempt <= post.attempt) continue;
     if (event.type === "text") takeText(post, event);
     else if (event.type === "rejected") takeRejected(post, event);
     else if (event.type === "post") takePost(post, event);
