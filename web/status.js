@@ -109,7 +109,8 @@ function showLoading() {
     const known = share();
     byId("loading-title").textContent = "Waking the model";
     const phase = PHASES[state.phase] ?? (state.phase ? `Now: ${state.phase}` : "Starting");
-    byId("loading-text").textContent = state.total > 1 ? `${phase}, ${state.done} of ${state.total}` : `${phase} …`;
+    // Few steps say little as a count; the ring shows them.
+    byId("loading-text").textContent = state.total > 3 ? `${phase}, ${state.done} of ${state.total}` : `${phase} …`;
     byId("loading-hint").textContent = "You can already type; what you write here is kept.";
     ring.set(known ?? 0.25);
     percent.textContent = known === null ? "" : `${Math.round(known * 100)}%`;
