@@ -1,0 +1,81 @@
+#include "server/api/errors.h"
+
+namespace bobby::server {
+namespace {
+
+constexpr std::string_view kRetryAfterSeconds = "1";
+
+std::string_view type_of(int status) {
+  if (status == 401 || status == 403) return "authentication_error";
+  if (status == 429) return "rate_limit_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+// A sentence an error, all of them on one line.
+std::string message_of(const Error& error) {
+  std::string text = error.to_string();
+  for (std::size_t at = text.find("\n  "); at != std::string::npos; at = text.find("\n  ", at))
+    text.replace(at, 3, "; ");
+  return text;
+}
+
+Json make_error(int status, const Error& error, std::string_view param) {
+  Json object = {{"message", message_of(error)}, {"type", type_of(status)}, {"param", nullptr}};
+  if (!param.empty()) object["param"] = param;
+  object["code"] = code_name(error.code);
+  return {{"error", std::move(object)}};
+}
+
+}  // namespace
+
+int http_status(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUsage:
+    case ErrorCode::kMalformed:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kMismatch:
+    case ErrorCode::kLimit: return 400;
+    case ErrorCode::kNotFound: return 404;
+    case ErrorCode::kBusy: return 429;
+    case ErrorCode::kCancelled: return 503;
+    case ErrorCode::kTimeout: return 504;
+    case ErrorCode::kIo:
+    case ErrorCode::kNumeric:
+    case ErrorCode::kInternal: return 500;
+  }
+  return 500;
+}
+
+Json error_json(const Error& error, std::string_view param) {
+  return make_error(http_status(error.code), error, param);
+}
+
+http::Response error_response(int status, const Error& error, std::string_view param) {
+  http::Response response;
+  response.status = status;
+  response.body = dump(make_error(status, error, param));
+  if (status == 429 || status == 503)
+    response.fields.emplace_back("Retry-After", kRetryAfterSeconds);
+  return response;
+}
+
+http::Response error_response(const Error& error, std::string_view param) {
+  return error_response(http_status(error.code), error, param);
+}
+
+http::Response field_error_response(const Error& error) {
+  return error_response(error, error.where);
+}
+
+http::Response json_response(const Json& json, int status) {
+  http::Response response;
+  response.status = status;
+  response.body = dump(json);
+  return response;
+}
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace bobby::server
