@@ -30,9 +30,9 @@ struct AdapterEntry {
   float scale = 0.0f;
   std::vector<std::string> modules;  ///< kinds of module: "q_proj"
   std::int64_t parameters = 0;
-  std::string sha256;      ///< of its tensors' file
-  bool is_default = false; ///< used when a request names none
-  std::string loaded_at;   ///< RFC 3339; "" while it has not been used
+  std::string sha256;       ///< of its tensors' file
+  bool is_default = false;  ///< used when a request names none
+  std::string loaded_at;    ///< RFC 3339; "" while it has not been used
 };
 
 /// How a voice is asked, and how its answers become posts.

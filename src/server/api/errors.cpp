@@ -1,15 +1,11 @@
 #include "server/api/errors.h"
 
+#include "server/http/error_response.h"
+
 namespace bobby::server {
 namespace {
 
 constexpr std::string_view kRetryAfterSeconds = "1";
-
-std::string_view type_of(int status) {
-  if (status == 401 || status == 403) return "authentication_error";
-  if (status == 429) return "rate_limit_error";
-  return status >= 500 ? "server_error" : "invalid_request_error";
-}
 
 // A sentence an error, all of them on one line.
 std::string message_of(const Error& error) {
@@ -17,13 +13,6 @@ std::string message_of(const Error& error) {
   for (std::size_t at = text.find("\n  "); at != std::string::npos; at = text.find("\n  ", at))
     text.replace(at, 3, "; ");
   return text;
-}
-
-Json make_error(int status, const Error& error, std::string_view param) {
-  Json object = {{"message", message_of(error)}, {"type", type_of(status)}, {"param", nullptr}};
-  if (!param.empty()) object["param"] = param;
-  object["code"] = code_name(error.code);
-  return {{"error", std::move(object)}};
 }
 
 }  // namespace
@@ -47,13 +36,12 @@ int http_status(ErrorCode code) {
 }
 
 Json error_json(const Error& error, std::string_view param) {
-  return make_error(http_status(error.code), error, param);
+  return Json::parse(error_response(error, param).body);
 }
 
 http::Response error_response(int status, const Error& error, std::string_view param) {
-  http::Response response;
-  response.status = status;
-  response.body = dump(make_error(status, error, param));
+  http::Response response =
+      http::error_response(status, code_name(error.code), message_of(error), param);
   if (status == 429 || status == 503)
     response.fields.emplace_back("Retry-After", kRetryAfterSeconds);
   return response;

@@ -5,10 +5,12 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,13 +22,13 @@ template <typename Event>
 class EventQueue {
  public:
   void push(Event event) {
-    Waiter waiter;
+    std::optional<Waiter> waiter;
     {
       const std::lock_guard lock(mutex_);
       events_.push_back(std::move(event));
-      waiter = std::exchange(waiter_, Waiter());
+      waiter = std::exchange(waiter_, std::nullopt);
     }
-    if (waiter) boost::asio::post(executor_of(waiter), std::move(waiter));
+    if (waiter) std::move(*waiter).resume();
   }
 
   /// All events since the last call, in order; waits until there is one. One coroutine at a time.
@@ -37,16 +39,24 @@ class EventQueue {
   }
 
  private:
-  using Waiter = boost::asio::any_completion_handler<void()>;
+  /// A coroutine that waits, and where it runs; its executor has work to do until it does.
+  struct Waiter {
+    boost::asio::any_io_executor executor;
+    boost::asio::any_completion_handler<void()> handler;
 
-  static auto executor_of(const Waiter& waiter) {
-    return boost::asio::get_associated_executor(waiter);
-  }
+    void resume() && {
+      boost::asio::post(executor,
+                        [waiting = std::move(handler)]() mutable { std::move(waiting)(); });
+    }
+  };
 
   boost::asio::awaitable<void> wait() {
     co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
         [this](auto handler) {
-          Waiter waiter(std::move(handler));
+          Waiter waiter;
+          waiter.executor = boost::asio::prefer(boost::asio::get_associated_executor(handler),
+                                                boost::asio::execution::outstanding_work.tracked);
+          waiter.handler = std::move(handler);
           {
             const std::lock_guard lock(mutex_);
             if (events_.empty()) {
@@ -54,14 +64,14 @@ class EventQueue {
               return;
             }
           }
-          boost::asio::post(executor_of(waiter), std::move(waiter));
+          std::move(waiter).resume();
         },
         boost::asio::use_awaitable);
   }
 
   std::mutex mutex_;
   std::vector<Event> events_;
-  Waiter waiter_;
+  std::optional<Waiter> waiter_;
 };
 
 }  // namespace bobby::server

@@ -69,10 +69,9 @@ Result<json> parse_body(std::string_view body) {
                  .expected = "a JSON object"});
   try {
     Watch watch;
-    json parsed = json::parse(
-        body, [&watch](int depth, json::parse_event_t event, json& value) {
-          return watch(depth, event, value);
-        });
+    json parsed = json::parse(body, [&watch](int depth, json::parse_event_t event, json& value) {
+      return watch(depth, event, value);
+    });
     if (!parsed.is_object())
       return fail({.code = ErrorCode::kMalformed,
                    .problem = "the body is not a JSON object",
@@ -84,8 +83,8 @@ Result<json> parse_body(std::string_view body) {
   } catch (const json::parse_error& error) {
     const std::string_view what = error.what();
     const bool utf8 = what.find("UTF-8") != std::string_view::npos;
-    return fail(malformed(fmt::format("the body is not valid {} at byte {}",
-                                      utf8 ? "UTF-8" : "JSON", error.byte)));
+    return fail(malformed(
+        fmt::format("the body is not valid {} at byte {}", utf8 ? "UTF-8" : "JSON", error.byte)));
   } catch (const json::exception&) {  // a number too large for any type
     return fail(malformed("the body holds a number that is out of range"));
   }

@@ -7,42 +7,6 @@
 namespace bobby::server {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/// Counts what the exchange inside it is answered with.
-class CountedExchange final : public http::Exchange {
- public:
-  CountedExchange(http::Exchange& inner, HttpMetrics& metrics, const std::string& route)
-      : inner_(inner), metrics_(metrics), route_(route) {}
-  ~CountedExchange() override {
-    metrics_.count(route_, status_, std::chrono::duration<double>(Clock::now() - begin_).count());
-  }
-
-  const http::Request& request() const override { return inner_.request(); }
-  boost::asio::awaitable<void> respond(http::Response response) override {
-    status_ = response.status;
-    return inner_.respond(std::move(response));
-  }
-  boost::asio::awaitable<http::Events*> start_events() override {
-    status_ = 200;
-    return inner_.start_events();
-  }
-
- private:
-  http::Exchange& inner_;
-  HttpMetrics& metrics_;
-  const std::string& route_;
-  Clock::time_point begin_ = Clock::now();
-  int status_ = 500;  // of a handler that ends without an answer
-};
-
-boost::asio::awaitable<void> answer_counted(http::Exchange& exchange, HttpMetrics& metrics,
-                                            const std::string& route,
-                                            const http::Handler& handler) {
-  CountedExchange counted(exchange, metrics, route);
-  co_await handler(counted);
-}
-
 std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -114,24 +78,44 @@ void add_engine(Page& page, const EngineStats& engine) {
   page.gauge("bobby_kv_blocks", "Blocks of the pool.", engine.kv_blocks);
   page.gauge("bobby_kv_blocks_in_use", "Blocks that running requests hold.",
              engine.kv_blocks_in_use);
-  page.gauge("bobby_kv_blocks_cached", "Blocks kept for prompts to come.",
-             engine.kv_blocks_cached);
+  page.gauge("bobby_kv_blocks_cached", "Blocks kept for prompts to come.", engine.kv_blocks_cached);
 }
 
-void add_http(Page& page, const HttpMetrics& http) {
-  const HttpMetrics::Counts counts = http.counts();
+void add_transport(Page& page, const http::TransportCounts& counts) {
+  constexpr std::string_view kClasses = "12345";
+  page.gauge("bobby_http_connections", "Open connections.", counts.connections_open);
+  page.gauge("bobby_http_requests_running", "HTTP requests being answered.",
+             counts.requests_running);
+  page.counter("bobby_http_connections_total", "Connections taken.", counts.connections_taken);
+  page.counter("bobby_http_connections_refused_total", "Connections beyond the limit.",
+               counts.connections_refused);
+  const auto labels = [](const http::RouteCounts& route) {
+    return fmt::format("method=\"{}\",route=\"{}\"", escaped(route.method), escaped(route.route));
+  };
   page.family("bobby_http_requests_total", "counter", "HTTP requests, by route and status.");
-  for (const auto& [key, count] : counts)
-    page.sample("bobby_http_requests_total",
-                fmt::format("route=\"{}\",status=\"{}\"", key.first, key.second), count.requests);
-  page.family("bobby_http_request_seconds_total", "counter",
-              "Time to answer them, streams to their end.");
-  for (const auto& [key, count] : counts)
-    page.sample("bobby_http_request_seconds_total",
-                fmt::format("route=\"{}\",status=\"{}\"", key.first, key.second), count.seconds);
-  page.family("bobby_adapter_loads_total", "counter", "Adapters asked to be loaded, by outcome.");
-  page.sample("bobby_adapter_loads_total", "outcome=\"done\"", http.adapter_loads());
-  page.sample("bobby_adapter_loads_total", "outcome=\"failed\"", http.adapter_load_failures());
+  for (const http::RouteCounts& route : counts.routes)
+    for (std::size_t i = 0; i < route.by_class.size(); ++i)
+      if (route.by_class[i] > 0)
+        page.sample("bobby_http_requests_total",
+                    fmt::format("{},status=\"{}xx\"", labels(route), kClasses[i]),
+                    route.by_class[i]);
+  page.family("bobby_http_response_bytes_total", "counter", "Bytes written.");
+  for (const http::RouteCounts& route : counts.routes)
+    page.sample("bobby_http_response_bytes_total", labels(route), route.bytes);
+  page.family("bobby_http_request_seconds", "histogram", "Time to answer, streams to their end.");
+  for (const http::RouteCounts& route : counts.routes) {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < route.durations.size(); ++i) {
+      sum += route.durations[i];
+      const std::string bound = i < http::kDurationBounds.size()
+                                    ? fmt::format("{}", http::kDurationBounds[i])
+                                    : std::string("+Inf");
+      page.sample("bobby_http_request_seconds_bucket",
+                  fmt::format("{},le=\"{}\"", labels(route), bound), sum);
+    }
+    page.sample("bobby_http_request_seconds_sum", labels(route), route.seconds);
+    page.sample("bobby_http_request_seconds_count", labels(route), sum);
+  }
 }
 
 // The names and labels of the model server protocol of the Gateway API Inference Extension, as its
@@ -140,8 +124,7 @@ void add_picker_names(Page& page, const MetricsInput& input) {
   const EngineStats& engine = input.engine;
   const std::string model = fmt::format("model_name=\"{}\"", escaped(input.model));
   const double usage = share(engine.kv_blocks_in_use, engine.kv_blocks);
-  page.gauge("vllm:num_requests_waiting", "Requests in the queue.", engine.waiting_requests,
-             model);
+  page.gauge("vllm:num_requests_waiting", "Requests in the queue.", engine.waiting_requests, model);
   page.gauge("vllm:num_requests_running", "Requests being worked on.", engine.running_requests,
              model);
   page.gauge("vllm:kv_cache_usage_perc", "Share of the blocks of keys and values in use, 0 to 1.",
@@ -162,40 +145,6 @@ void add_picker_names(Page& page, const MetricsInput& input) {
 
 }  // namespace
 
-void HttpMetrics::count(const std::string& route, int status, double seconds) {
-  const std::lock_guard lock(mutex_);
-  Count& count = counts_[{route, status}];
-  ++count.requests;
-  count.seconds += seconds;
-}
-
-void HttpMetrics::adapter_loaded(bool loaded) {
-  const std::lock_guard lock(mutex_);
-  ++(loaded ? adapter_loads_ : adapter_load_failures_);
-}
-
-HttpMetrics::Counts HttpMetrics::counts() const {
-  const std::lock_guard lock(mutex_);
-  return counts_;
-}
-
-std::uint64_t HttpMetrics::adapter_loads() const {
-  const std::lock_guard lock(mutex_);
-  return adapter_loads_;
-}
-
-std::uint64_t HttpMetrics::adapter_load_failures() const {
-  const std::lock_guard lock(mutex_);
-  return adapter_load_failures_;
-}
-
-http::Handler counted(HttpMetrics& metrics, const http::Route& route) {
-  return [&metrics, name = route.method + " " + route.path,
-          handler = route.handler](http::Exchange& exchange) {
-    return answer_counted(exchange, metrics, name, handler);
-  };
-}
-
 std::string metrics_text(const MetricsInput& input) {
   Page page;
   page.gauge("bobby_ready", "1 once the model can answer.", input.ready ? 1 : 0);
@@ -206,7 +155,10 @@ std::string metrics_text(const MetricsInput& input) {
   page.gauge("bobby_weight_bytes", "Bytes of the model's weights.", input.weight_bytes);
   page.gauge("bobby_adapters", "Adapters on offer.", input.adapters.size());
   add_engine(page, input.engine);
-  if (input.http != nullptr) add_http(page, *input.http);
+  page.family("bobby_adapter_loads_total", "counter", "Adapters asked to be loaded, by outcome.");
+  page.sample("bobby_adapter_loads_total", "outcome=\"done\"", input.adapters_loaded);
+  page.sample("bobby_adapter_loads_total", "outcome=\"failed\"", input.adapters_failed);
+  add_transport(page, input.transport);
   add_picker_names(page, input);
   return page.take();
 }

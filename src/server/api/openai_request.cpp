@@ -18,24 +18,53 @@ constexpr std::size_t kMostAdapters = 16;
 constexpr std::size_t kMostBiases = 4096;
 constexpr std::int64_t kMostTokenId = 2147483647;
 
-constexpr std::array<std::string_view, 19> kShared = {
-    "model",          "max_tokens", "temperature",      "top_p",
-    "n",              "stop",       "seed",             "stream",
-    "stream_options", "logprobs",   "logit_bias",       "presence_penalty",
-    "user",           "top_k",      "frequency_penalty", "min_p",
-    "lora",           "ignore_eos", "repetition_penalty"};
+constexpr std::array<std::string_view, 19> kShared = {"model",
+                                                      "max_tokens",
+                                                      "temperature",
+                                                      "top_p",
+                                                      "n",
+                                                      "stop",
+                                                      "seed",
+                                                      "stream",
+                                                      "stream_options",
+                                                      "logprobs",
+                                                      "logit_bias",
+                                                      "presence_penalty",
+                                                      "user",
+                                                      "top_k",
+                                                      "frequency_penalty",
+                                                      "min_p",
+                                                      "lora",
+                                                      "ignore_eos",
+                                                      "repetition_penalty"};
 constexpr std::array<std::string_view, 4> kChatOnly = {"messages", "max_completion_tokens",
                                                        "top_logprobs", "response_format"};
 constexpr std::array<std::string_view, 1> kCompletionOnly = {"prompt"};
 
 // What OpenAI's API knows beside. Absent, null, empty, false or its default, it asks for nothing.
-constexpr std::array<std::string_view, 23> kRefused = {
-    "tools",         "tool_choice",  "functions",         "function_call",
-    "audio",         "modalities",   "prediction",        "parallel_tool_calls",
-    "store",         "metadata",     "service_tier",      "reasoning_effort",
-    "verbosity",     "echo",         "best_of",           "suffix",
-    "web_search_options", "safety_identifier", "prompt_cache_key", "moderation",
-    "prompt_cache_retention", "guided_json", "structured_outputs"};
+constexpr std::array<std::string_view, 23> kRefused = {"tools",
+                                                       "tool_choice",
+                                                       "functions",
+                                                       "function_call",
+                                                       "audio",
+                                                       "modalities",
+                                                       "prediction",
+                                                       "parallel_tool_calls",
+                                                       "store",
+                                                       "metadata",
+                                                       "service_tier",
+                                                       "reasoning_effort",
+                                                       "verbosity",
+                                                       "echo",
+                                                       "best_of",
+                                                       "suffix",
+                                                       "web_search_options",
+                                                       "safety_identifier",
+                                                       "prompt_cache_key",
+                                                       "moderation",
+                                                       "prompt_cache_retention",
+                                                       "guided_json",
+                                                       "structured_outputs"};
 
 /// A value of a refused field that asks for what happens anyway.
 struct DefaultValue {
@@ -103,8 +132,7 @@ void read_logit_bias(Fields& fields, SamplingFields& sampling) {
     std::int32_t token = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), token);
     if (error != std::errc() || end != name.data() + name.size() || token < 0) {
-      fields.report("logit_bias", "names what is no token id", "a whole number",
-                    shown(json(name)));
+      fields.report("logit_bias", "names what is no token id", "a whole number", shown(json(name)));
       return;
     }
     auto bias = number_at(value, fields.path("logit_bias"), -100, 100);
@@ -156,8 +184,7 @@ void read_shared(Fields& fields, OpenAiRequest& request) {
 std::string read_content(Fields& message, std::string_view path) {
   constexpr std::array<std::string_view, 2> kKnown = {"type", "text"};
   const json* content = message.find("content");
-  if (content == nullptr || !content->is_array())
-    return message.text("content").value_or("");
+  if (content == nullptr || !content->is_array()) return message.text("content").value_or("");
   std::string text;
   for (std::size_t i = 0; i < content->size(); ++i) {
     const std::string where = fmt::format("{}content[{}]", path, i);
@@ -242,8 +269,7 @@ void read_response_format(Fields& fields) {
 void read_chat_logprobs(Fields& fields, ChatRequest& request) {
   const bool wanted = fields.boolean("logprobs").value_or(false);
   const auto top = fields.integer("top_logprobs", 0, kMostTopLogprobs);
-  if (top && *top > 0 && !wanted)
-    fields.report("top_logprobs", "goes with 'logprobs': true alone");
+  if (top && *top > 0 && !wanted) fields.report("top_logprobs", "goes with 'logprobs': true alone");
   if (wanted) request.top_logprobs = top.value_or(0);
 }
 

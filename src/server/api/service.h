@@ -6,6 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,10 +40,11 @@ struct Service {
   AdapterDirectory* adapters = nullptr;
   store::DraftStore* drafts = nullptr;
   Readiness readiness;
-  HttpMetrics http_metrics;
-  std::string model;        ///< its name: "demo"
-  std::string fingerprint;  ///< of what answers depend on
-  std::int64_t started = 0; ///< seconds since 1970
+  AdapterCounts adapter_counts;
+  std::function<http::TransportCounts()> transport;  ///< empty: no one counts
+  std::string model;                                 ///< its name: "demo"
+  std::string fingerprint;                           ///< of what answers depend on
+  std::int64_t started = 0;                          ///< seconds since 1970
   Defaults defaults;
   std::chrono::seconds request_timeout{0};  ///< 0: none
   /// For what reads files or uploads weights: the server's threads must not wait.
