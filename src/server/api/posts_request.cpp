@@ -27,7 +27,7 @@ Result<PostsBody> parse_posts_body(std::string_view text) {
   PostsBody body;
   Fields fields(object, kFields);
   body.prompt = fields.text("prompt");
-  body.count = fields.integer("count", 1, kMostPosts).value_or(body.count);
+  body.count = fields.integer("count", 1, kMostPosts);
   body.max_tokens = fields.integer("max_tokens", 1, kMostTokens);
   body.sampling.temperature = fields.number("temperature", 0, 10);
   body.sampling.top_p = fields.number("top_p", 0, 1);
@@ -54,7 +54,7 @@ PostRequest make_post_request(const PostsBody& body, const Voice& voice, PostReq
   request.form = voice.form;
   request.rules = voice.rules;
   if (body.prompt) request.prompt = *body.prompt;
-  request.count = static_cast<std::uint32_t>(body.count);
+  if (body.count) request.count = static_cast<std::uint32_t>(*body.count);
   if (body.max_tokens) request.max_tokens = *body.max_tokens;
   request.sampling = merged(body.sampling, request.sampling);
   request.seed = body.seed.value_or(request.seed.value_or(draw_seed()));

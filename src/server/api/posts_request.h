@@ -17,7 +17,7 @@ namespace bobby::server {
 /// The body of POST /v1/posts; what is unset is the server's own.
 struct PostsBody {
   std::optional<std::string> prompt;
-  std::int64_t count = 3;
+  std::optional<std::int64_t> count;
   std::optional<std::int64_t> max_tokens;
   SamplingFields sampling;
   std::optional<std::uint64_t> seed;
