@@ -1,6 +1,5 @@
 #pragma once
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -9,8 +8,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -22,13 +21,13 @@ template <typename Event>
 class EventQueue {
  public:
   void push(Event event) {
-    std::optional<Waiter> waiter;
+    std::unique_ptr<Waiter> waiter;
     {
       const std::lock_guard lock(mutex_);
       events_.push_back(std::move(event));
-      waiter = std::exchange(waiter_, std::nullopt);
+      waiter = std::move(waiter_);
     }
-    if (waiter) std::move(*waiter).resume();
+    if (waiter) waiter->resume();
   }
 
   /// All events since the last call, in order; waits until there is one. One coroutine at a time.
@@ -39,24 +38,32 @@ class EventQueue {
   }
 
  private:
-  /// A coroutine that waits, and where it runs; its executor has work to do until it does.
+  /// A coroutine that waits.
   struct Waiter {
-    boost::asio::any_io_executor executor;
-    boost::asio::any_completion_handler<void()> handler;
+    virtual ~Waiter() = default;
+    virtual void resume() = 0;
+  };
 
-    void resume() && {
+  /// Where it runs there is work to do until it does.
+  template <typename Handler>
+  struct Waiting final : Waiter {
+    explicit Waiting(Handler given)
+        : executor(boost::asio::prefer(boost::asio::get_associated_executor(given),
+                                       boost::asio::execution::outstanding_work.tracked)),
+          handler(std::move(given)) {}
+    void resume() override {
       boost::asio::post(executor,
                         [waiting = std::move(handler)]() mutable { std::move(waiting)(); });
     }
+    boost::asio::any_io_executor executor;
+    Handler handler;
   };
 
   boost::asio::awaitable<void> wait() {
     co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
         [this](auto handler) {
-          Waiter waiter;
-          waiter.executor = boost::asio::prefer(boost::asio::get_associated_executor(handler),
-                                                boost::asio::execution::outstanding_work.tracked);
-          waiter.handler = std::move(handler);
+          std::unique_ptr<Waiter> waiter =
+              std::make_unique<Waiting<decltype(handler)>>(std::move(handler));
           {
             const std::lock_guard lock(mutex_);
             if (events_.empty()) {
@@ -64,14 +71,14 @@ class EventQueue {
               return;
             }
           }
-          std::move(waiter).resume();
+          waiter->resume();
         },
         boost::asio::use_awaitable);
   }
 
   std::mutex mutex_;
   std::vector<Event> events_;
-  std::optional<Waiter> waiter_;
+  std::unique_ptr<Waiter> waiter_;
 };
 
 }  // namespace bobby::server

@@ -165,14 +165,16 @@ awaitable<void> answer_streamed(http::Exchange& exchange, Runs& runs, const Open
   if (!whole) runs.abandon();
 }
 
+http::Response plan_failure(const Service& service, const Error& error) {
+  if (!service.loaded()) return unready_response(error);
+  return error_response(error, error.code == ErrorCode::kNotFound ? "model" : "");
+}
+
 awaitable<void> answer(Service& service, http::Exchange& exchange, Result<OpenAiPlan> planned) {
   if (!planned) {
     const Error error = std::move(planned).error();
-    if (auto loaded = service.loaded(); !loaded)
-      co_await exchange.respond(unready_response(error));
-    else
-      co_await exchange.respond(
-          error_response(error, error.code == ErrorCode::kNotFound ? "model" : ""));
+    http::Response response = plan_failure(service, error);
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   OpenAiPlan& plan = *planned;

@@ -57,9 +57,7 @@ http::Response file_response(const http::Request& request, std::string_view name
   response.content_type = content_type_of(name);
   response.fields = {{"ETag", etag},
                      {"Cache-Control", "no-cache"},
-                     {"X-Content-Type-Options", "nosniff"},
-                     {"Content-Security-Policy", std::string(kPolicy)},
-                     {"Referrer-Policy", "no-referrer"}};
+                     {"Content-Security-Policy", std::string(kPolicy)}};
   const auto known = request.field("if-none-match");
   if (known && (*known == "*" || known->find(etag) != std::string_view::npos))
     response.status = 304;
@@ -75,8 +73,10 @@ awaitable<void> answer_page(http::Exchange& exchange) {
 awaitable<void> answer_asset(http::Exchange& exchange) {
   const std::string& name = exchange.request().parts.at("name");
   // The page itself and the API's description have addresses of their own.
-  const bool asset = name != "index.html" && name != kDescription;
-  co_await exchange.respond(file_response(exchange.request(), asset ? name : ""));
+  std::string_view file = name;
+  if (name == "index.html" || name == kDescription) file = {};
+  http::Response response = file_response(exchange.request(), file);
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> answer_openapi(http::Exchange& exchange) {
