@@ -80,7 +80,8 @@ awaitable<void> list_adapters(Service& service, http::Exchange& exchange) {
   Json data = Json::array();
   for (const AdapterEntry& entry : service.adapters->list()) data.push_back(adapter_json(entry));
   const Json answer = {{"object", "list"}, {"data", std::move(data)}};
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> load_adapter(Service& service, http::Exchange& exchange) {
@@ -93,11 +94,13 @@ awaitable<void> unload_adapter(Service& service, http::Exchange& exchange) {
   const std::string& name = exchange.request().parts.at("name");
   const Result<void> unloaded = service.adapters->unload(name);
   if (!unloaded) {
-    co_await exchange.respond(error_response(unloaded.error()));
+    http::Response response = error_response(unloaded.error());
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   const Json answer = {{"deleted", true}, {"name", name}};
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> list_models(Service& service, http::Exchange& exchange) {
@@ -106,7 +109,8 @@ awaitable<void> list_models(Service& service, http::Exchange& exchange) {
   for (const AdapterEntry& entry : service.adapters->list())
     data.push_back(model_json(service, &entry));
   const Json answer = {{"object", "list"}, {"data", std::move(data)}};
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 std::span<const std::string_view> load_adapter_fields() {

@@ -76,7 +76,8 @@ awaitable<void> answer_whole(http::Exchange& exchange, Runs& runs, const OpenAiP
     const std::vector<RunEvent> events = co_await runs.events();
     if (const Error* error = failure(events)) {
       runs.abandon();
-      co_await exchange.respond(error_response(*error));
+      http::Response response = error_response(*error);
+      co_await exchange.respond(std::move(response));
       co_return;
     }
     for (const RunEvent& event : events) {
@@ -85,7 +86,8 @@ awaitable<void> answer_whole(http::Exchange& exchange, Runs& runs, const OpenAiP
     }
   }
   const Json answer = answer_json(plan.head, collected.choices(), collected.usage());
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 /// What `event` adds to the stream.
@@ -157,7 +159,8 @@ awaitable<void> answer_streamed(http::Exchange& exchange, Runs& runs, const Open
   std::vector<RunEvent> events = co_await runs.events();
   if (const Error* error = failure(events)) {
     runs.abandon();
-    co_await exchange.respond(error_response(*error));
+    http::Response response = error_response(*error);
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   http::Events* stream = co_await exchange.start_events();
@@ -190,7 +193,8 @@ awaitable<void> answer(Service& service, http::Exchange& exchange, Result<OpenAi
   }
   if (refused) {
     runs->abandon();
-    co_await exchange.respond(error_response(*refused));
+    http::Response response = error_response(*refused);
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   if (plan.stream)
@@ -204,7 +208,8 @@ awaitable<void> answer(Service& service, http::Exchange& exchange, Result<OpenAi
 awaitable<void> answer_chat(Service& service, http::Exchange& exchange) {
   auto request = parse_chat_request(exchange.request().body);
   if (!request) {
-    co_await exchange.respond(field_error_response(request.error()));
+    http::Response response = field_error_response(request.error());
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   const auto plan = [&service, &request] { return plan_chat(service, *request); };
@@ -215,7 +220,8 @@ awaitable<void> answer_chat(Service& service, http::Exchange& exchange) {
 awaitable<void> answer_completion(Service& service, http::Exchange& exchange) {
   auto request = parse_completion_request(exchange.request().body);
   if (!request) {
-    co_await exchange.respond(field_error_response(request.error()));
+    http::Response response = field_error_response(request.error());
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   const auto plan = [&service, &request] { return plan_completion(service, *request); };

@@ -67,7 +67,8 @@ http::Response file_response(const http::Request& request, std::string_view name
 }
 
 awaitable<void> answer_page(http::Exchange& exchange) {
-  co_await exchange.respond(file_response(exchange.request(), "index.html"));
+  http::Response response = file_response(exchange.request(), "index.html");
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> answer_asset(http::Exchange& exchange) {
@@ -80,7 +81,8 @@ awaitable<void> answer_asset(http::Exchange& exchange) {
 }
 
 awaitable<void> answer_openapi(http::Exchange& exchange) {
-  co_await exchange.respond(file_response(exchange.request(), kDescription));
+  http::Response response = file_response(exchange.request(), kDescription);
+  co_await exchange.respond(std::move(response));
 }
 
 }  // namespace bobby::server

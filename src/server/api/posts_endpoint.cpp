@@ -68,13 +68,15 @@ awaitable<void> answer_whole(Service& service, http::Exchange& exchange, const W
       break;
     }
     if (!step) {
-      co_await exchange.respond(error_response(step.error()));
+      http::Response response = error_response(step.error());
+      co_await exchange.respond(std::move(response));
       co_return;
     }
     round = work.job->next();
   }
   const Json answer = posts_answer_json(work.job->result(), work.count);
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 /// Events of what came while a round runs. samples[row] tells post and attempt.
@@ -143,7 +145,8 @@ awaitable<void> answer_streamed(Service& service, http::Exchange& exchange, cons
     samples = round->samples;
     Result<void> started = start_round(service, runs, work, *std::move(round));
     if (!started) {
-      co_await exchange.respond(error_response(started.error()));
+      http::Response response = error_response(started.error());
+      co_await exchange.respond(std::move(response));
       co_return;
     }
   }
@@ -161,23 +164,25 @@ awaitable<void> answer_streamed(Service& service, http::Exchange& exchange, cons
   if (there) co_await stream->send(std::move(done));
 }
 
+http::Response plan_failure(const Service& service, const Error& error) {
+  if (!service.loaded()) return unready_response(error);
+  return error_response(error, error.code == ErrorCode::kNotFound ? "adapters" : "");
+}
+
 }  // namespace
 
 awaitable<void> answer_posts(Service& service, http::Exchange& exchange) {
   const http::Request& http = exchange.request();
   auto body = parse_posts_body(http.body.empty() ? "{}" : std::string_view(http.body));
   if (!body) {
-    co_await exchange.respond(field_error_response(body.error()));
+    http::Response response = field_error_response(body.error());
+    co_await exchange.respond(std::move(response));
     co_return;
   }
   const auto plan = [&] { return plan_posts(service, *body, http); };
   Result<Work> work = co_await in_background(service, plan);
   if (!work) {
-    const auto loaded = service.loaded();
-    http::Response response =
-        loaded ? error_response(work.error(),
-                                work.error().code == ErrorCode::kNotFound ? "adapters" : "")
-               : unready_response(work.error());
+    http::Response response = plan_failure(service, work.error());
     co_await exchange.respond(std::move(response));
     co_return;
   }

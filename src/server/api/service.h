@@ -34,6 +34,9 @@ struct Defaults {
                                           "write about the weather", "write about learning"};
 };
 
+// In this room's coroutines what is passed to a co_awaited call has a name first: g++ 12 destroys
+// some such temporaries twice.
+
 /// What the endpoints stand on. Generator, adapters and drafts outlive it.
 struct Service {
   Generator* generator = nullptr;

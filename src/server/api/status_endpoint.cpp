@@ -38,11 +38,13 @@ double plain(float value) {
 
 awaitable<void> answer_health(Service&, http::Exchange& exchange) {
   const Json answer = {{"status", "alive"}};
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> answer_ready(Service& service, http::Exchange& exchange) {
-  co_await exchange.respond(ready_response(service));
+  http::Response response = ready_response(service);
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> answer_settings(Service& service, http::Exchange& exchange) {
@@ -60,7 +62,8 @@ awaitable<void> answer_settings(Service& service, http::Exchange& exchange) {
                        {"top_p", plain(defaults.post.sampling.top_p)},
                        {"char_limit", limit},
                        {"suggestions", defaults.suggestions}};
-  co_await exchange.respond(json_response(answer));
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
 }
 
 awaitable<void> answer_metrics(Service& service, http::Exchange& exchange) {
