@@ -20,6 +20,9 @@ say "release: unit, parity, e2e"
 ctest --preset release -j "$(nproc)"
 [ "${1:-}" = quick ] && exit 0
 
+say "clients: other people's, against bobby serve"
+tools/client_tests.sh
+
 if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
   say "cuda: compiled for every architecture; tests that need a device skip without one"
   cmake --preset cuda -DBOBBY_CUDA_ROOT="$(tools/cuda_packages.sh)" >/dev/null
@@ -37,8 +40,9 @@ ctest --preset asan -j "$(nproc)" -E DemoGreedy -LE package
 
 say "tsan: what runs on several threads"
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target thread_pool_test -- --quiet
+cmake --build --preset tsan --target thread_pool_test store_test -- --quiet
 build/tsan/tests/unit/base/thread_pool_test
+build/tsan/tests/unit/store/store_test
 
 say "aarch64: NEON kernels under qemu"
 cmake --preset aarch64 >/dev/null

@@ -64,26 +64,29 @@ def llama_source(work: pathlib.Path) -> pathlib.Path:
     return source
 
 
+def cpu_options(wide: bool) -> list[str]:
+    """Instruction sets are named one by one: -march=native is wrong on some virtual machines."""
+    flags = cpu_flags()
+    options = {
+        "AVX": "avx", "AVX2": "avx2", "FMA": "fma", "F16C": "f16c", "BMI2": "bmi2", "SSE42": "sse4_2",
+    }
+    if wide:
+        options |= {
+            "AVX512": "avx512f", "AVX512_VBMI": "avx512_vbmi", "AVX512_VNNI": "avx512_vnni",
+            "AVX512_BF16": "avx512_bf16", "AMX_TILE": "amx_tile", "AMX_INT8": "amx_int8",
+            "AMX_BF16": "amx_bf16",
+        }
+    return [f"-DGGML_{option}=ON" for option, flag in options.items() if flag in flags]
+
+
 def build_llama(source: pathlib.Path, name: str, wide: bool) -> pathlib.Path:
-    """The folder of its programs. Instruction sets are named one by one: -march=native is wrong on
-    some virtual machines."""
+    """The folder of its programs."""
     out = source.parent / f"build-{name}"
     if not (out / "bin/llama-batched-bench").exists():
         say(f"building {name}")
-        flags = cpu_flags()
-        options = {
-            "AVX": "avx", "AVX2": "avx2", "FMA": "fma", "F16C": "f16c", "BMI2": "bmi2", "SSE42": "sse4_2",
-        }
-        if wide:
-            options |= {
-                "AVX512": "avx512f", "AVX512_VBMI": "avx512_vbmi", "AVX512_VNNI": "avx512_vnni",
-                "AVX512_BF16": "avx512_bf16", "AMX_TILE": "amx_tile", "AMX_INT8": "amx_int8",
-                "AMX_BF16": "amx_bf16",
-            }
-        on = [f"-DGGML_{option}=ON" for option, flag in options.items() if flag in flags]
         run(["cmake", "-S", source, "-B", out, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DGGML_NATIVE=OFF",
              "-DLLAMA_CURL=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF",
-             "-DLLAMA_BUILD_SERVER=OFF", *on])
+             "-DLLAMA_BUILD_SERVER=OFF", *cpu_options(wide)])
         run(["ninja", "-C", out, "llama-bench", "llama-batched-bench"])
     return out / "bin"
 

@@ -41,6 +41,10 @@ std::filesystem::path Environment::data_folder() const {
   return xdg("XDG_DATA_HOME", ".local/share") / "bobby";
 }
 
+std::filesystem::path Environment::state_folder() const {
+  return xdg("XDG_STATE_HOME", ".local/state") / "bobby";
+}
+
 std::filesystem::path Environment::hub_cache() const {
   if (const auto cache = get("HF_HUB_CACHE")) return *cache;
   if (const auto hf_home = get("HF_HOME")) return std::filesystem::path(*hf_home) / "hub";

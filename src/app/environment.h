@@ -22,9 +22,11 @@ class Environment {
 
   /// $HOME, or "." when there is none.
   std::filesystem::path home() const;
-  /// $XDG_CONFIG_HOME/bobby, $XDG_DATA_HOME/bobby: by default under ~/.config and ~/.local/share.
+  /// $XDG_CONFIG_HOME/bobby, $XDG_DATA_HOME/bobby, $XDG_STATE_HOME/bobby: by default under
+  /// ~/.config, ~/.local/share and ~/.local/state.
   std::filesystem::path config_folder() const;
   std::filesystem::path data_folder() const;
+  std::filesystem::path state_folder() const;
   /// The Hugging Face hub cache: HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub, or
   /// ~/.cache/huggingface/hub, the first that is set.
   std::filesystem::path hub_cache() const;

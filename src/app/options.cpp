@@ -32,6 +32,7 @@ constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};
 constexpr std::array<std::string_view, 4> kPromptForms = {"qwen3-no-think", "chatml", "llama3",
                                                           "raw"};
 constexpr std::array<std::string_view, 2> kManFormats = {"roff", "markdown"};
+constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
 
 // How rows of the table are written: by kind, with what that kind has.
 struct Range {
@@ -198,6 +199,31 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     flag(kNul, "nul", '0', kFlagOnly,
          "Texts end with NUL instead of a line end, so they may hold line ends"),
     choice(kFormat, "format", kNoLetter, kFlagOnly, "FORMAT", "roff", kManFormats, "What to write"),
+    text(kHost, "host", kNoLetter, kSetting, "ADDRESS", "127.0.0.1",
+         "Address to listen on; one that other machines reach needs --api-key-file"),
+    ranged(kInteger, kPort, "port", kNoLetter, kSetting, "N", "4000", {0, 65535},
+           "Port to listen on; 0 takes any free one"),
+    text(kUnixSocket, "unix-socket", kNoLetter, kSetting, "FILE", "",
+         "Listen on this socket file in place of an address"),
+    text(kApiKeyFile, "api-key-file", kNoLetter, kSetting, "FILE", "",
+         "Answer only who sends one of the keys in FILE, one a line"),
+    flag(kMetricsKey, "metrics-key", kNoLetter, kSetting, "Ask for a key on /metrics too"),
+    text(kAllowOrigin, "allow-origin", kNoLetter, kSetting, "ORIGIN", "",
+         "Also answer pages of this origin, https://example.org; repeat it for several", kTextList),
+    ranged(kInteger, kMaxRows, "max-rows", kNoLetter, kSetting, "N", "16", {1, 1024},
+           "Texts that are written side by side at most; further ones wait"),
+    ranged(kInteger, kMaxQueue, "max-queue", kNoLetter, kSetting, "N", "256", {0, kBig},
+           "Requests that may wait; further ones are refused, 0 is any number"),
+    ranged(kInteger, kKvMemory, "kv-memory", kNoLetter, kSetting, "MB", "0", {0, kBig},
+           "Memory for keys and values; 0 is what the largest request so far needed"),
+    ranged(kInteger, kRequestTimeout, "request-timeout", kNoLetter, kSetting, "SECONDS", "300",
+           {0, kBig}, "A request that takes longer is ended; 0 is never"),
+    text(kAdapterDir, "adapter-dir", kNoLetter, kSetting, "DIR", "",
+         "Offer every adapter that is a folder in DIR, read when it is first used"),
+    text(kDrafts, "drafts", kNoLetter, kSetting, "FILE", "",
+         "Where drafts are kept; by default drafts.db in bobby's state folder"),
+    choice(kLogFormat, "log-format", kNoLetter, kSetting, "FORMAT", "text", kLogFormats,
+           "How a request is logged, one line each on stderr"),
 }};
 
 constexpr bool rows_are_in_order() {

@@ -68,6 +68,20 @@ enum class Opt : std::uint8_t {
   kDecode,
   kNul,
   kFormat,
+  // Of bobby serve.
+  kHost,
+  kPort,
+  kUnixSocket,
+  kApiKeyFile,
+  kMetricsKey,
+  kAllowOrigin,
+  kMaxRows,
+  kMaxQueue,
+  kKvMemory,
+  kRequestTimeout,
+  kAdapterDir,
+  kDrafts,
+  kLogFormat,
   kOptionCount,
 };
 

@@ -73,6 +73,7 @@ std::span<const LaterCommand> later_commands();
 
 // Each in a file of its own.
 extern const Command kPost;
+extern const Command kServe;
 extern const Command kModelInspect;
 extern const Command kModelVerify;
 extern const Command kModelImportGguf;

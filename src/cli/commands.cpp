@@ -6,9 +6,19 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,          &kModelInspect, &kModelVerify, &kModelImportGguf,
-    &kModelQuantize, &kModelSynth,   &kModelLogits, &kAdapterInspect,
-    &kTokenize,      &kBench,        &kConfig,      &kCompletions,
+    &kPost,
+    &kServe,
+    &kModelInspect,
+    &kModelVerify,
+    &kModelImportGguf,
+    &kModelQuantize,
+    &kModelSynth,
+    &kModelLogits,
+    &kAdapterInspect,
+    &kTokenize,
+    &kBench,
+    &kConfig,
+    &kCompletions,
     &kMan,
 };
 
@@ -18,7 +28,6 @@ constexpr Opt kCommon[] = {
 };
 
 constexpr LaterCommand kLater[] = {
-    {"serve", "the HTTP API and its page"},
     {"bot", "posting to Bluesky"},
     {"data", "importing and inspecting archives"},
     {"train", "training an adapter"},

@@ -12,6 +12,7 @@
 #include "app/voice_setup.h"
 #include "cli/command.h"
 #include "cli/measure.h"
+#include "cli/post_settings.h"
 #include "cli/signals.h"
 #include "cli/stream_view.h"
 #include "posts/post_writer.h"
@@ -42,17 +43,6 @@ Result<CountAndPrompt> count_and_prompt(const Invocation& invocation) {
     wanted.prompt = first;
   }
   return wanted;
-}
-
-Sampling sampling_of(const Settings& settings) {
-  Sampling sampling;
-  sampling.temperature =
-      settings.flag(Opt::kGreedy) ? 0.0f : static_cast<float>(settings.number(Opt::kTemperature));
-  sampling.top_p = static_cast<float>(settings.number(Opt::kTopP));
-  sampling.min_p = static_cast<float>(settings.number(Opt::kMinP));
-  sampling.top_k = settings.integer(Opt::kTopK);
-  sampling.repetition_penalty = static_cast<float>(settings.number(Opt::kRepetitionPenalty));
-  return sampling;
 }
 
 nlohmann::ordered_json post_json(const Post& post) {
@@ -135,21 +125,14 @@ Result<void> write_trace(const Settings& settings, const Generator& generator) {
 Result<PostRequest> make_request(const Invocation& invocation, const VoiceSetup& voice) {
   const Settings& settings = invocation.settings;
   BOBBY_TRY(const CountAndPrompt wanted, count_and_prompt(invocation));
-  PostRequest request;
+  PostRequest request = post_settings(settings);
   request.prompt = wanted.prompt;
   request.count = static_cast<std::uint32_t>(wanted.count);
   request.form = voice.form;
-  if (settings.given(Opt::kSystem)) request.system = settings.text(Opt::kSystem);
   request.rules = voice.rules;
-  request.retries = static_cast<int>(settings.integer(Opt::kRetries));
   request.raw = settings.flag(Opt::kRaw);
-  request.finish_sentences = !settings.flag(Opt::kHardLimit);
-  request.max_tokens = settings.integer(Opt::kMaxTokens);
-  request.sampling = sampling_of(settings);
   // A drawn seed is short enough to be typed again.
-  request.seed = settings.given(Opt::kSeed)
-                     ? static_cast<std::uint64_t>(settings.integer(Opt::kSeed))
-                     : std::uint64_t{std::random_device()()};
+  if (!request.seed) request.seed = std::uint64_t{std::random_device()()};
   request.cancel = &cancelled();
   return request;
 }

@@ -78,18 +78,6 @@ std::set<std::string, std::less<>> markers(const PromptForm& form) {
   return found;
 }
 
-Result<void> check_free_of_markers(const PromptForm& form, std::string_view what,
-                                   std::string_view text) {
-  for (const std::string& marker : markers(form))
-    if (text.find(marker) != std::string_view::npos)
-      return fail({.code = ErrorCode::kUsage,
-                   .where = std::string(what),
-                   .problem = "holds '" + marker + "', which in the prompt form '" + form.name +
-                              "' marks the turns themselves",
-                   .hint = "take it out, or use the form 'raw' and write the turns yourself"});
-  return {};
-}
-
 /// The system message that a ChatML template writes when the conversation has none, as SmolLM2's
 /// and Qwen2.5's do: a literal between the markers, inside a string of the template. Its line end
 /// is an escape in tokenizer_config.json and a real one in a GGUF file.
@@ -167,6 +155,18 @@ Result<PromptForm> choose_prompt_form(std::string_view model, std::string_view m
                               ? "has no chat template to choose a prompt form by"
                               : "has a chat template of a shape that is not known here",
                .hint = "choose one with --prompt-form qwen3-no-think|chatml|llama3|raw"});
+}
+
+Result<void> check_free_of_markers(const PromptForm& form, std::string_view what,
+                                   std::string_view text) {
+  for (const std::string& marker : markers(form))
+    if (text.find(marker) != std::string_view::npos)
+      return fail({.code = ErrorCode::kUsage,
+                   .where = std::string(what),
+                   .problem = "holds '" + marker + "', which in the prompt form '" + form.name +
+                              "' marks the turns themselves",
+                   .hint = "take it out, or use the form 'raw' and write the turns yourself"});
+  return {};
 }
 
 Result<std::string> render_prompt(const PromptForm& form, std::string_view prompt,

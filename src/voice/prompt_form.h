@@ -45,6 +45,10 @@ Result<PromptForm> choose_prompt_form(std::string_view model, std::string_view m
 Result<std::string> render_prompt(const PromptForm& form, std::string_view prompt,
                                   const std::optional<std::string>& system = std::nullopt);
 
+/// kUsage: `text`, called `what`, holds one of the form's markers.
+Result<void> check_free_of_markers(const PromptForm& form, std::string_view what,
+                                   std::string_view text);
+
 /// SHA-256 of the form rendered around "{prompt}": stored with an adapter, so that serving it in
 /// another form than it was trained in is noticed.
 std::string prompt_prefix_sha256(const PromptForm& form);

@@ -1,0 +1,202 @@
+#include "server/api/drafts_endpoint.h"
+
+#include <array>
+#include <charconv>
+#include <fmt/format.h>
+
+#include "server/api/errors.h"
+#include "server/api/json_fields.h"
+#include "store/draft_store.h"
+#include "voice/graphemes.h"
+
+namespace bobby::server {
+namespace {
+
+using boost::asio::awaitable;
+using store::Draft;
+
+constexpr std::array<std::string_view, 4> kNewFields = {"text", "prompt", "adapter", "seed"};
+constexpr std::array<std::string_view, 2> kChangeFields = {"text", "status"};
+constexpr std::array<std::string_view, 4> kQueryFields = {"query", "status", "limit", "before"};
+constexpr std::int64_t kMostGraphemes = 10000;
+constexpr std::size_t kMostBytes = 1000000;  // a grapheme may have any number of code points
+constexpr std::int64_t kMostOnPage = 200;
+
+Json draft_json(const Draft& draft) {
+  Json json = {{"id", draft.id},         {"text", draft.text},       {"status", draft.status},
+               {"prompt", draft.prompt}, {"adapter", draft.adapter}, {"seed", nullptr}};
+  if (draft.seed) json["seed"] = *draft.seed;
+  json["graphemes"] = draft.graphemes;
+  json["created_at"] = draft.created_at;
+  json["updated_at"] = draft.updated_at;
+  return json;
+}
+
+std::optional<std::int64_t> parse_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+Error no_such_draft(std::string_view id) {
+  return {.code = ErrorCode::kNotFound,
+          .problem = fmt::format("there is no draft '{}'", id),
+          .hint = "GET /v1/drafts lists them"};
+}
+
+/// The draft that the path names. Ids are whole numbers: nothing else is one.
+Result<std::int64_t> id_of(const http::Request& request) {
+  const std::string& text = request.parts.at("id");
+  if (const auto id = parse_number(text)) return *id;
+  return fail(no_such_draft(text));
+}
+
+/// The graphemes of a text that may be kept.
+std::int64_t check_text(Fields& fields, const std::string& text) {
+  const std::int64_t graphemes =
+      text.size() > kMostBytes ? kMostGraphemes + 1 : count_graphemes(text);
+  if (graphemes < 1 || graphemes > kMostGraphemes)
+    fields.report("text", "has the wrong length", fmt::format("1 to {} characters", kMostGraphemes),
+                  text.size() > kMostBytes ? fmt::format("{} bytes", text.size())
+                                           : std::to_string(graphemes));
+  return graphemes;
+}
+
+Result<store::NewDraft> parse_new(std::string_view body) {
+  BOBBY_TRY(const nlohmann::json object, parse_body(body));
+  Fields fields(object, kNewFields);
+  fields.require("text");
+  store::NewDraft draft;
+  draft.text = fields.text("text").value_or("");
+  draft.prompt = fields.text("prompt").value_or("");
+  draft.adapter = fields.text("adapter").value_or("");
+  draft.seed = fields.integer("seed", 0, kMostExact);
+  draft.graphemes = check_text(fields, draft.text);
+  BOBBY_CHECK(fields.check());
+  return draft;
+}
+
+Result<store::DraftChange> parse_change(std::string_view body) {
+  BOBBY_TRY(const nlohmann::json object, parse_body(body));
+  Fields fields(object, kChangeFields);
+  store::DraftChange change;
+  change.text = fields.text("text");
+  change.status = fields.choice("status", store::kDraftStatuses);
+  if (change.text) change.graphemes = check_text(fields, *change.text);
+  if (!change.text && !change.status) fields.report("text", "is missing, and so is status");
+  BOBBY_CHECK(fields.check());
+  return change;
+}
+
+/// The query of the list, read as strictly as a body.
+Result<store::DraftQuery> parse_query(const http::Request& request) {
+  nlohmann::json object = nlohmann::json::object();
+  for (const auto& [name, value] : request.query) {
+    const bool number = name == "limit" || name == "before";
+    const auto parsed = number ? parse_number(value) : std::nullopt;
+    object[name] = parsed ? nlohmann::json(*parsed) : nlohmann::json(value);
+  }
+  Fields fields(object, kQueryFields);
+  store::DraftQuery query;
+  query.query = fields.text("query").value_or("");
+  if (fields.text("status").value_or("") != "")
+    query.status = fields.choice("status", store::kDraftStatuses).value_or("");
+  query.limit = fields.integer("limit", 1, kMostOnPage).value_or(query.limit);
+  query.before = fields.integer("before", 0, kMostExact);
+  BOBBY_CHECK(fields.check());
+  return query;
+}
+
+http::Response draft_response(const Result<Draft>& draft, int status) {
+  return draft ? json_response(draft_json(*draft), status) : error_response(draft.error());
+}
+
+http::Response found_response(const Result<std::optional<Draft>>& draft, std::int64_t id) {
+  if (!draft) return error_response(draft.error());
+  if (!*draft) return error_response(no_such_draft(std::to_string(id)));
+  return json_response(draft_json(**draft));
+}
+
+http::Response list_response(store::DraftStore& drafts, const http::Request& request) {
+  const auto query = parse_query(request);
+  if (!query) return field_error_response(query.error());
+  const auto page = drafts.list(*query);
+  if (!page) return error_response(page.error());
+  Json data = Json::array();
+  for (const Draft& draft : page->drafts) data.push_back(draft_json(draft));
+  return json_response({{"object", "list"},
+                        {"data", std::move(data)},
+                        {"has_more", page->has_more},
+                        {"total", page->total}});
+}
+
+http::Response create_response(store::DraftStore& drafts, const http::Request& request) {
+  const auto draft = parse_new(request.body);
+  if (!draft) return field_error_response(draft.error());
+  return draft_response(drafts.create(*draft), 201);
+}
+
+http::Response get_response(store::DraftStore& drafts, const http::Request& request) {
+  const auto id = id_of(request);
+  if (!id) return error_response(id.error());
+  return found_response(drafts.get(*id), *id);
+}
+
+http::Response change_response(store::DraftStore& drafts, const http::Request& request) {
+  const auto id = id_of(request);
+  if (!id) return error_response(id.error());
+  const auto change = parse_change(request.body);
+  if (!change) return field_error_response(change.error());
+  return found_response(drafts.update(*id, *change), *id);
+}
+
+http::Response delete_response(store::DraftStore& drafts, const http::Request& request) {
+  const auto id = id_of(request);
+  if (!id) return error_response(id.error());
+  const auto removed = drafts.remove(*id);
+  if (!removed) return error_response(removed.error());
+  if (!*removed) return error_response(no_such_draft(std::to_string(*id)));
+  return json_response({{"deleted", true}, {"id", *id}});
+}
+
+using Answer = http::Response (*)(store::DraftStore&, const http::Request&);
+
+/// A write waits for the disk, so none of them runs on the server's own threads.
+awaitable<void> respond(Service& service, http::Exchange& exchange, Answer answer) {
+  const auto work = [&service, &exchange, answer] {
+    return answer(*service.drafts, exchange.request());
+  };
+  http::Response response = co_await in_background(service, work);
+  co_await exchange.respond(std::move(response));
+}
+
+}  // namespace
+
+awaitable<void> list_drafts(Service& service, http::Exchange& exchange) {
+  return respond(service, exchange, list_response);
+}
+awaitable<void> create_draft(Service& service, http::Exchange& exchange) {
+  return respond(service, exchange, create_response);
+}
+awaitable<void> get_draft(Service& service, http::Exchange& exchange) {
+  return respond(service, exchange, get_response);
+}
+awaitable<void> change_draft(Service& service, http::Exchange& exchange) {
+  return respond(service, exchange, change_response);
+}
+awaitable<void> delete_draft(Service& service, http::Exchange& exchange) {
+  return respond(service, exchange, delete_response);
+}
+
+std::span<const std::string_view> new_draft_fields() {
+  return kNewFields;
+}
+std::span<const std::string_view> draft_change_fields() {
+  return kChangeFields;
+}
+std::span<const std::string_view> draft_query_fields() {
+  return kQueryFields;
+}
+
+}  // namespace bobby::server

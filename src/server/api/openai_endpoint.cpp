@@ -1,0 +1,232 @@
+#include "server/api/openai_endpoint.h"
+
+#include <algorithm>
+
+#include "server/api/errors.h"
+#include "server/api/openai_plan.h"
+#include "server/api/run_requests.h"
+
+namespace bobby::server {
+namespace {
+
+using boost::asio::awaitable;
+
+/// What has come of a request's runs: choice `run * n + row`.
+class Collected {
+ public:
+  Collected(const OpenAiPlan& plan) : rows_a_run_(plan.runs.front().samples.size()) {
+    choices_.resize(plan.runs.size() * rows_a_run_);
+    for (std::size_t i = 0; i < choices_.size(); ++i)
+      choices_[i].index = static_cast<std::int64_t>(i);
+    open_runs_ = plan.runs.size();
+  }
+
+  std::size_t index(std::size_t run, std::size_t row) const { return run * rows_a_run_ + row; }
+
+  /// Adds a token to its choice, and returns what there is to tell of it.
+  TokenLogprob add(const TokenPiece& piece) {
+    Choice& choice = choices_[index(piece.run, piece.row)];
+    TokenLogprob told{.token = piece.token,
+                      .logprob = piece.logprob,
+                      .top = piece.top,
+                      .offset = count_code_points(choice.text)};
+    choice.text += piece.text;
+    choice.logprobs.push_back(told);
+    return told;
+  }
+
+  /// Takes a run's end. The texts that no token has brought yet, by row.
+  std::vector<std::string> end(std::size_t run, const std::vector<Completion>& completions) {
+    std::vector<std::string> rests;
+    for (std::size_t row = 0; row < completions.size(); ++row) {
+      const Completion& completion = completions[row];
+      Choice& choice = choices_[index(run, row)];
+      rests.push_back(completion.text.substr(std::min(choice.text.size(), completion.text.size())));
+      choice.text = completion.text;
+      choice.finish_reason = completion.finish_reason;
+      usage_.completion_tokens += std::ssize(completion.tokens);
+    }
+    if (!completions.empty()) usage_.prompt_tokens += completions.front().prompt_tokens;
+    --open_runs_;
+    return rests;
+  }
+
+  bool done() const { return open_runs_ == 0; }
+  const std::vector<Choice>& choices() const { return choices_; }
+  const Usage& usage() const { return usage_; }
+
+ private:
+  std::size_t rows_a_run_;
+  std::size_t open_runs_ = 0;
+  std::vector<Choice> choices_;
+  Usage usage_;
+};
+
+/// The error of a run that failed, if one of `events` is that.
+const Error* failure(const std::vector<RunEvent>& events) {
+  for (const RunEvent& event : events)
+    if (const auto* end = std::get_if<RunEnd>(&event); end != nullptr && !end->completions)
+      return &end->completions.error();
+  return nullptr;
+}
+
+awaitable<void> answer_whole(http::Exchange& exchange, Runs& runs, const OpenAiPlan& plan) {
+  Collected collected(plan);
+  while (!collected.done()) {
+    const std::vector<RunEvent> events = co_await runs.events();
+    if (const Error* error = failure(events)) {
+      runs.abandon();
+      http::Response response = error_response(*error);
+      co_await exchange.respond(std::move(response));
+      co_return;
+    }
+    for (const RunEvent& event : events) {
+      if (const auto* piece = std::get_if<TokenPiece>(&event)) collected.add(*piece);
+      if (const auto* end = std::get_if<RunEnd>(&event)) collected.end(end->run, *end->completions);
+    }
+  }
+  const Json answer = answer_json(plan.head, collected.choices(), collected.usage());
+  http::Response response = json_response(answer);
+  co_await exchange.respond(std::move(response));
+}
+
+/// What `event` adds to the stream.
+std::vector<Json> chunks_of(const RunEvent& event, Collected& collected, const AnswerHead& head) {
+  std::vector<Json> chunks;
+  if (const auto* piece = std::get_if<TokenPiece>(&event)) {
+    const TokenLogprob told = collected.add(*piece);
+    const auto index = static_cast<std::int64_t>(collected.index(piece->run, piece->row));
+    if (!piece->text.empty() || head.logprobs)
+      chunks.push_back(text_chunk(head, index, piece->text, {&told, 1}));
+  } else if (const auto* end = std::get_if<RunEnd>(&event)) {
+    const std::vector<std::string> rests = collected.end(end->run, *end->completions);
+    for (std::size_t row = 0; row < rests.size(); ++row) {
+      const std::size_t index = collected.index(end->run, row);
+      const auto number = static_cast<std::int64_t>(index);
+      if (!rests[row].empty()) chunks.push_back(text_chunk(head, number, rests[row], {}));
+      chunks.push_back(finish_chunk(head, number, collected.choices()[index].finish_reason));
+    }
+  }
+  return chunks;
+}
+
+/// Sends what each of `chunks` is; false once the client is gone.
+awaitable<bool> send_all(http::Events& stream, const std::vector<Json>& chunks) {
+  for (const Json& chunk : chunks) {
+    std::string text = dump(chunk);
+    const bool sent = co_await stream.send(std::move(text));
+    if (!sent) co_return false;
+  }
+  co_return true;
+}
+
+awaitable<bool> send_text(http::Events& stream, std::string text) {
+  co_return co_await stream.send(std::move(text));
+}
+
+/// Streams from the first events on, which are no failure, to the end.
+awaitable<bool> stream_events(http::Events& stream, Runs& runs, const OpenAiPlan& plan,
+                              std::vector<RunEvent> events) {
+  Collected collected(plan);
+  std::vector<Json> first;
+  if (plan.head.kind == AnswerKind::kChat)
+    for (const Choice& choice : collected.choices())
+      first.push_back(role_chunk(plan.head, choice.index));
+  bool there = co_await send_all(stream, first);
+  while (there) {
+    const Error* error = failure(events);
+    for (const RunEvent& event : events) {
+      if (!there || error != nullptr) break;
+      const std::vector<Json> chunks = chunks_of(event, collected, plan.head);
+      there = co_await send_all(stream, chunks);
+    }
+    if (error != nullptr) {
+      there = co_await send_text(stream, dump(error_json(*error)));
+      break;
+    }
+    if (!there || collected.done()) break;
+    events = co_await runs.events();
+  }
+  if (there && collected.done() && plan.head.include_usage)
+    there = co_await send_text(stream, dump(usage_chunk(plan.head, collected.usage())));
+  if (there) there = co_await send_text(stream, "[DONE]");
+  co_return there&& collected.done();
+}
+
+/// The answer's status is known once the engine has begun: until then a failure is an answer of its
+/// own.
+awaitable<void> answer_streamed(http::Exchange& exchange, Runs& runs, const OpenAiPlan& plan) {
+  std::vector<RunEvent> events = co_await runs.events();
+  if (const Error* error = failure(events)) {
+    runs.abandon();
+    http::Response response = error_response(*error);
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  http::Events* stream = co_await exchange.start_events();
+  const bool whole = co_await stream_events(*stream, runs, plan, std::move(events));
+  if (!whole) runs.abandon();
+}
+
+http::Response plan_failure(const Service& service, const Error& error) {
+  if (!service.loaded()) return unready_response(error);
+  return error_response(error, error.code == ErrorCode::kNotFound ? "model" : "");
+}
+
+awaitable<void> answer(Service& service, http::Exchange& exchange, Result<OpenAiPlan> planned) {
+  if (!planned) {
+    const Error error = std::move(planned).error();
+    http::Response response = plan_failure(service, error);
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  OpenAiPlan& plan = *planned;
+  const auto runs = std::make_shared<Runs>(exchange.request().gone);
+  const Listen listen = plan.stream || plan.head.logprobs ? Listen::kToTokens : Listen::kToEnds;
+  std::optional<Error> refused;
+  for (GenerationRequest run : plan.runs) {
+    run.client = exchange.request().client;
+    auto started = runs->start(*service.generator, std::move(run), listen);
+    if (started) continue;
+    refused = std::move(started).error();
+    break;
+  }
+  if (refused) {
+    runs->abandon();
+    http::Response response = error_response(*refused);
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  if (plan.stream)
+    co_await answer_streamed(exchange, *runs, plan);
+  else
+    co_await answer_whole(exchange, *runs, plan);
+}
+
+}  // namespace
+
+awaitable<void> answer_chat(Service& service, http::Exchange& exchange) {
+  auto request = parse_chat_request(exchange.request().body);
+  if (!request) {
+    http::Response response = field_error_response(request.error());
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  const auto plan = [&service, &request] { return plan_chat(service, *request); };
+  Result<OpenAiPlan> planned = co_await in_background(service, plan);
+  co_await answer(service, exchange, std::move(planned));
+}
+
+awaitable<void> answer_completion(Service& service, http::Exchange& exchange) {
+  auto request = parse_completion_request(exchange.request().body);
+  if (!request) {
+    http::Response response = field_error_response(request.error());
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
+  const auto plan = [&service, &request] { return plan_completion(service, *request); };
+  Result<OpenAiPlan> planned = co_await in_background(service, plan);
+  co_await answer(service, exchange, std::move(planned));
+}
+
+}  // namespace bobby::server

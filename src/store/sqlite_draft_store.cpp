@@ -1,0 +1,257 @@
+#include "store/sqlite_draft_store.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <limits>
+#include <sqlite3.h>
+#include <string>
+#include <system_error>
+#include <unistd.h>
+
+#include "store/folded.h"
+#include "store/migrations.h"
+#include "store/store_file.h"
+
+namespace bobby::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+#define BOBBY_DRAFT_COLUMNS \
+  "id, text, status, prompt, adapter, seed, graphemes, created_at, updated_at"
+#define BOBBY_NOW "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+#define BOBBY_MATCHES "(?1 = '' OR status = ?1) AND (?2 = '' OR holds_words(folded, ?2))"
+
+constexpr std::string_view kInsert =
+    "INSERT INTO drafts (text, prompt, adapter, seed, graphemes, folded, created_at, updated_at) "
+    "SELECT ?1, ?2, ?3, ?4, ?5, ?6, now, now FROM (SELECT " BOBBY_NOW
+    " AS now) RETURNING " BOBBY_DRAFT_COLUMNS;
+constexpr std::string_view kSelect = "SELECT " BOBBY_DRAFT_COLUMNS " FROM drafts WHERE id = ?1";
+constexpr std::string_view kPage =
+    "SELECT " BOBBY_DRAFT_COLUMNS " FROM drafts WHERE id < ?3 AND " BOBBY_MATCHES
+    " ORDER BY id DESC LIMIT ?4";
+constexpr std::string_view kCount = "SELECT count(*) FROM drafts WHERE " BOBBY_MATCHES;
+constexpr std::string_view kChange =
+    "UPDATE drafts SET text = ?2, status = ?3, graphemes = ?4, folded = ?5, updated_at = " BOBBY_NOW
+    " WHERE id = ?1 RETURNING " BOBBY_DRAFT_COLUMNS;
+constexpr std::string_view kDelete = "DELETE FROM drafts WHERE id = ?1 RETURNING id";
+
+#undef BOBBY_MATCHES
+#undef BOBBY_NOW
+#undef BOBBY_DRAFT_COLUMNS
+
+Draft draft_of(const Run& run) {
+  return {.id = run.number(0),
+          .text = run.text(1),
+          .status = run.text(2),
+          .prompt = run.text(3),
+          .adapter = run.text(4),
+          .seed = run.optional_number(5),
+          .graphemes = run.number(6),
+          .created_at = run.text(7),
+          .updated_at = run.text(8)};
+}
+
+std::string_view text_of(sqlite3_value* value) {
+  const unsigned char* bytes = sqlite3_value_text(value);
+  if (bytes == nullptr) return {};
+  return {reinterpret_cast<const char*>(bytes),
+          static_cast<std::size_t>(sqlite3_value_bytes(value))};
+}
+
+void sql_holds_words(sqlite3_context* context, int /*count*/, sqlite3_value** values) {
+  sqlite3_result_int(context, holds_words(text_of(values[0]), text_of(values[1])) ? 1 : 0);
+}
+
+Result<void> check_status(std::string_view status) {
+  if (std::find(kDraftStatuses.begin(), kDraftStatuses.end(), status) != kDraftStatuses.end())
+    return {};
+  return fail({.code = ErrorCode::kUsage,
+               .where = "status",
+               .problem = "is not one that a draft may have",
+               .expected = "draft, approved, rejected or posted",
+               .found = std::string(status)});
+}
+
+// A line break keeps a word from matching the text's end and the prompt's beginning together.
+Result<std::string> folded_draft(std::string_view text, std::string_view prompt) {
+  BOBBY_TRY(std::string all, folded(text, "text"));
+  BOBBY_TRY(const std::string folded_prompt, folded(prompt, "prompt"));
+  return all + "\n" + folded_prompt;
+}
+
+Result<void> check_whole(Database& database, std::string_view pragma) {
+  BOBBY_TRY(const std::string verdict, database.text(pragma));
+  if (verdict == "ok") return {};
+  Error error = database.error(SQLITE_CORRUPT);
+  error.found = verdict;
+  return fail(std::move(error));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SqliteDraftStore>> SqliteDraftStore::open(const fs::path& path,
+                                                                 const StoreOptions& options) {
+  BOBBY_CHECK(ensure_private_file(path));
+  BOBBY_TRY(Database database, Database::open(path, options.busy_timeout));
+  BOBBY_CHECK(check_schema(database));  // before anything is changed in a file that is not ours
+  BOBBY_CHECK(database.use_write_ahead_log());
+  BOBBY_CHECK(migrate(database));
+  BOBBY_CHECK(make_private(path));
+  BOBBY_CHECK(check_whole(database, "PRAGMA quick_check(1)"));
+  std::unique_ptr<SqliteDraftStore> store(new SqliteDraftStore(std::move(database)));
+  BOBBY_CHECK(store->prepare());
+  return store;
+}
+
+Result<void> SqliteDraftStore::prepare() {
+  const int code = sqlite3_create_function(database_.handle(), "holds_words", 2,
+                                           SQLITE_UTF8 | SQLITE_DETERMINISTIC, nullptr,
+                                           &sql_holds_words, nullptr, nullptr);
+  if (code != SQLITE_OK) return fail(database_.error(code));
+  BOBBY_TRY(insert_, database_.prepare(kInsert));
+  BOBBY_TRY(select_, database_.prepare(kSelect));
+  BOBBY_TRY(page_, database_.prepare(kPage));
+  BOBBY_TRY(count_, database_.prepare(kCount));
+  BOBBY_TRY(change_, database_.prepare(kChange));
+  BOBBY_TRY(delete_, database_.prepare(kDelete));
+  return {};
+}
+
+Result<Draft> SqliteDraftStore::create(const NewDraft& draft) {
+  BOBBY_TRY(const std::string search, folded_draft(draft.text, draft.prompt));
+  BOBBY_CHECK(folded(draft.adapter, "adapter"));
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
+  Draft made;
+  {
+    Run run(database_, insert_);
+    run.bind(1, draft.text).bind(2, draft.prompt).bind(3, draft.adapter).bind(4, draft.seed);
+    run.bind(5, draft.graphemes).bind(6, search);
+    BOBBY_CHECK(run.next());
+    made = draft_of(run);
+  }
+  BOBBY_CHECK(transaction.commit());
+  return made;
+}
+
+Result<std::optional<Draft>> SqliteDraftStore::read(std::int64_t id) {
+  Run run(database_, select_);
+  BOBBY_TRY(const bool found, run.bind(1, id).next());
+  if (!found) return std::nullopt;
+  return draft_of(run);
+}
+
+Result<std::optional<Draft>> SqliteDraftStore::get(std::int64_t id) {
+  const std::lock_guard lock(mutex_);
+  return read(id);
+}
+
+Result<DraftPage> SqliteDraftStore::list(const DraftQuery& query) {
+  if (query.limit < 1)
+    return fail({.code = ErrorCode::kUsage, .where = "limit", .problem = "is not positive"});
+  if (!query.status.empty()) BOBBY_CHECK(check_status(query.status));
+  BOBBY_TRY(const std::string words, folded(query.query, "query"));
+  const std::int64_t limit = std::min<std::int64_t>(query.limit, 1'000'000);
+  const std::lock_guard lock(mutex_);
+  // Both statements see one state.
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kRead));
+  DraftPage page;
+  {
+    Run run(database_, count_);
+    BOBBY_CHECK(run.bind(1, query.status).bind(2, words).next());
+    page.total = run.number(0);
+  }
+  {
+    Run run(database_, page_);
+    run.bind(1, query.status).bind(2, words);
+    run.bind(3, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
+    run.bind(4, limit + 1);  // one more tells whether there is more
+    while (true) {
+      BOBBY_TRY(const bool found, run.next());
+      if (!found) break;
+      page.drafts.push_back(draft_of(run));
+    }
+  }
+  page.has_more = static_cast<std::int64_t>(page.drafts.size()) > limit;
+  if (page.has_more) page.drafts.pop_back();
+  BOBBY_CHECK(transaction.commit());
+  return page;
+}
+
+Result<std::optional<Draft>> SqliteDraftStore::update(std::int64_t id, const DraftChange& change) {
+  if (change.status) BOBBY_CHECK(check_status(*change.status));
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
+  BOBBY_TRY(std::optional<Draft> draft, read(id));
+  if (!draft) return std::nullopt;
+  const std::string& text = change.text ? *change.text : draft->text;
+  BOBBY_TRY(const std::string search, folded_draft(text, draft->prompt));
+  {
+    Run run(database_, change_);
+    run.bind(1, id).bind(2, text).bind(3, change.status ? *change.status : draft->status);
+    run.bind(4, change.text ? change.graphemes : draft->graphemes).bind(5, search);
+    BOBBY_CHECK(run.next());
+    draft = draft_of(run);
+  }
+  BOBBY_CHECK(transaction.commit());
+  return draft;
+}
+
+Result<bool> SqliteDraftStore::remove(std::int64_t id) {
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
+  bool removed = false;
+  {
+    Run run(database_, delete_);
+    BOBBY_TRY(removed, run.bind(1, id).next());
+  }
+  BOBBY_CHECK(transaction.commit());
+  return removed;
+}
+
+Result<void> SqliteDraftStore::write_copy(const fs::path& path) {
+  BOBBY_CHECK(ensure_private_file(path));
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(const Statement statement, database_.prepare("VACUUM INTO ?1"));
+  Run run(database_, statement);
+  BOBBY_CHECK(run.bind(1, path.native()).next());
+  return flush_file(path);
+}
+
+Result<void> SqliteDraftStore::backup(const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(path, error)))
+    return fail({.code = ErrorCode::kUsage,
+                 .where = path.string(),
+                 .problem = "exists already",
+                 .hint = "remove it or name another file"});
+  fs::path partial = path;
+  partial += fmt::format(".partial-{}", ::getpid());
+  fs::remove(partial, error);  // of a process that died and had our id
+  auto written = write_copy(partial);
+  if (written) {
+    fs::rename(partial, path, error);
+    if (!error) return {};
+    written = fail({.code = ErrorCode::kIo,
+                    .where = path.string(),
+                    .problem = "cannot be put in place",
+                    .found = error.message()});
+  }
+  fs::remove(partial, error);
+  return tl::unexpected(std::move(written).error().in("backup to " + path.string()));
+}
+
+Result<void> SqliteDraftStore::check() {
+  const std::lock_guard lock(mutex_);
+  BOBBY_CHECK(check_whole(database_, "PRAGMA integrity_check(1)"));
+  BOBBY_TRY(const Statement statement, database_.prepare("PRAGMA foreign_key_check"));
+  Run run(database_, statement);
+  BOBBY_TRY(const bool broken, run.next());
+  if (!broken) return {};
+  Error error = database_.error(SQLITE_CORRUPT);
+  error.found = "a row of " + run.text(0) + " that refers to nothing";
+  return fail(std::move(error));
+}
+
+}  // namespace bobby::store
