@@ -46,7 +46,7 @@ function write() {
 // An error about one of the form's fields goes beside its control.
 function fieldError(error) {
   if (error.kind !== "field" && error.kind !== "refused") return false;
-  location.hash = "write";
+  if (byId("view-write").hidden) location.hash = "write";
   showError(error.param ?? "composer", error.message);
   announce(error.message);
   return true;
@@ -68,6 +68,7 @@ async function readServer() {
 
 function showView() {
   const drafts = location.hash === "#drafts";
+  const changed = byId("view-write").hidden !== drafts;
   byId("view-write").hidden = drafts;
   byId("view-drafts").hidden = !drafts;
   for (const [id, here] of [["tab-write", !drafts], ["tab-drafts", drafts]]) {
@@ -76,7 +77,7 @@ function showView() {
   }
   document.body.dataset.view = drafts ? "drafts" : "write";
   document.title = drafts ? "Drafts · Bobby Posts" : "Bobby Posts";
-  window.scrollTo(0, 0);
+  if (changed) window.scrollTo(0, 0);
   if (drafts && isReady()) refreshDrafts();
 }
 

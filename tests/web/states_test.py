@@ -144,6 +144,8 @@ def test_a_field_that_the_server_refuses(visit, view):
     expect(page.locator("#temperature-error")).to_contain_text("99")
     expect(page.locator("#temperature")).to_be_focused()
     expect(page.locator("#temperature")).to_have_attribute("aria-invalid", "true")
+    foot = page.locator("#temperature-error").bounding_box()
+    assert foot["y"] + foot["height"] <= page.locator(".composer-actions").bounding_box()["y"], "the error is out of sight"
     visitor.shot("field-error")
     assert visitor.cards().count() == 0
     page.fill("#temperature", "0.7")
