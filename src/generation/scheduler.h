@@ -89,6 +89,7 @@ class Scheduler {
   std::vector<Part> parts_;
   std::vector<std::vector<std::int32_t>> tables_;  // block tables of the step's prompts
   std::vector<StepSequence> sequences_;
+  bool growing_ = false;             // nothing begins until the pool is free to grow
   std::int64_t prompt_limit_;        // tokens of prompts in a step, as they fit the time
   std::vector<float> logits_;        // of a step, or of one of its rows
   bool all_logits_ = false;          // which of the two

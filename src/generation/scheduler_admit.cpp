@@ -87,7 +87,9 @@ Result<void> Scheduler::make_room(const Job& job) {
                  .found = std::to_string(job.plan.first_blocks() * pool_.block_tokens()),
                  .hint = "ask for fewer tokens, or give the cache more memory"});
   if (!jobs_.empty()) return {};
-  const std::int64_t wanted = options_.kv_bytes > 0 ? most : wanted_blocks();
+  std::int64_t wanted = options_.kv_bytes > 0 ? most : wanted_blocks();
+  // Twice as much at least, so that the pauses for growing soon come to an end.
+  if (std::exchange(growing_, false)) wanted = std::max(wanted, 2 * pool_.blocks());
   if (wanted > pool_.blocks()) return pool_.resize(wanted);
   return {};
 }
@@ -95,6 +97,7 @@ Result<void> Scheduler::make_room(const Job& job) {
 /// Begins the prompt of the job whose turn it is; false when its blocks are not free. A job that
 /// cannot begin at all ends.
 bool Scheduler::admit_front() {
+  if (growing_ && !jobs_.empty()) return false;
   const Job& front = *queue_.front();
   if (auto room = make_room(front); !room) {
     const std::unique_ptr<Job> job = queue_.pop();
@@ -107,6 +110,7 @@ bool Scheduler::admit_front() {
       pool_.blocks() > 0 ? pool_.find(front.voice, front.prompt) : std::vector<std::int32_t>();
   if (!pool_.has(plan.first_blocks() - std::ssize(found))) {
     if (!found.empty()) pool_.release(found);
+    growing_ = options_.kv_bytes == 0;
     return false;
   }
   std::unique_ptr<Job> job = queue_.pop();

@@ -277,6 +277,22 @@ TEST(Engine, ManySamplesOfManyRequestsFitAPoolThatHoldsFewOfThem) {
   EXPECT_EQ(generator.stats().kv_blocks_in_use, generator.stats().kv_blocks_cached);
 }
 
+TEST(Engine, APoolWithoutABudgetGrowsUnderSteadyLoad) {
+  const FakeLoaded fake = make_fake(babble);
+  Generator generator(fake.loader(), {.max_rows = 8});
+  ASSERT_TRUE(generator.generate(request_of("small", 0, 2)));
+  std::vector<std::thread> clients;
+  for (std::size_t i = 0; i < 8; ++i)
+    clients.emplace_back([&, i] {
+      for (std::size_t round = 0; round < 10; ++round) {
+        EXPECT_TRUE(generator.generate(request_of(std::string(10 + i, 'p'), i, 20 + round)));
+      }
+    });
+  for (std::thread& client : clients) client.join();
+  EXPECT_GE(most_sequences(*fake.model), 6) << "clients that are always there run together";
+  EXPECT_LE(fake.backend->pools.size(), 8u);
+}
+
 TEST(Engine, DrainFinishesWhatRunsAndTakesNoMore) {
   const FakeLoaded fake = make_fake(babble);
   Generator generator(fake.loader(), {.max_rows = 2, .kv_bytes = std::size_t{1} << 20});
