@@ -1,7 +1,7 @@
 #pragma once
 
 #include "app/settings.h"
-#include "posts/post_writer.h"
+#include "posts/post_request.h"
 
 namespace bobby::cli {
 

@@ -32,6 +32,7 @@ struct Choice {
 struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
+  std::int64_t cached_tokens = 0;  ///< of the prompts', found in the cache
 };
 
 enum class AnswerKind : std::uint8_t { kChat, kCompletion };

@@ -76,7 +76,7 @@ void add_engine(Page& page, const EngineStats& engine) {
                  : 0.0);
   page.gauge("bobby_kv_bytes", "Bytes of the pool of keys and values.", engine.kv_bytes);
   page.gauge("bobby_kv_blocks", "Blocks of the pool.", engine.kv_blocks);
-  page.gauge("bobby_kv_blocks_in_use", "Blocks that running requests hold.",
+  page.gauge("bobby_kv_blocks_in_use", "Blocks that requests hold or that are kept.",
              engine.kv_blocks_in_use);
   page.gauge("bobby_kv_blocks_cached", "Blocks kept for prompts to come.", engine.kv_blocks_cached);
 }
@@ -123,7 +123,10 @@ void add_transport(Page& page, const http::TransportCounts& counts) {
 void add_picker_names(Page& page, const MetricsInput& input) {
   const EngineStats& engine = input.engine;
   const std::string model = fmt::format("model_name=\"{}\"", escaped(input.model));
-  const double usage = share(engine.kv_blocks_in_use, engine.kv_blocks);
+  // What is kept for later prompts makes way when blocks are needed.
+  const std::int64_t needed =
+      std::max<std::int64_t>(engine.kv_blocks_in_use - engine.kv_blocks_cached, 0);
+  const double usage = share(needed, engine.kv_blocks);
   page.gauge("vllm:num_requests_waiting", "Requests in the queue.", engine.waiting_requests, model);
   page.gauge("vllm:num_requests_running", "Requests being worked on.", engine.running_requests,
              model);

@@ -14,7 +14,8 @@ using boost::asio::awaitable;
 /// What has come of a request's runs: choice `run * n + row`.
 class Collected {
  public:
-  Collected(const OpenAiPlan& plan) : rows_a_run_(plan.runs.front().samples.size()) {
+  explicit Collected(const OpenAiPlan& plan)
+      : head_(plan.head), rows_a_run_(plan.runs.front().samples.size()) {
     choices_.resize(plan.runs.size() * rows_a_run_);
     for (std::size_t i = 0; i < choices_.size(); ++i)
       choices_[i].index = static_cast<std::int64_t>(i);
@@ -23,32 +24,35 @@ class Collected {
 
   std::size_t index(std::size_t run, std::size_t row) const { return run * rows_a_run_ + row; }
 
-  /// Adds a token to its choice, and returns what there is to tell of it.
-  TokenLogprob add(const TokenPiece& piece) {
+  /// Adds a token to its choice, and returns what there is to tell of it: nothing of a token that
+  /// only ends a text.
+  std::vector<TokenLogprob> add(const TokenPiece& piece) {
     Choice& choice = choices_[index(piece.run, piece.row)];
-    TokenLogprob told{.token = piece.token,
+    if (piece.finished) choice.finish_reason = *piece.finished;
+    std::vector<TokenLogprob> told;
+    if (!piece.finished || !head_.tokenizer->is_special(piece.token))
+      told.push_back({.token = piece.token,
                       .logprob = piece.logprob,
                       .top = piece.top,
-                      .offset = count_code_points(choice.text)};
+                      .offset = count_code_points(choice.text)});
     choice.text += piece.text;
-    choice.logprobs.push_back(told);
+    choice.logprobs.insert(choice.logprobs.end(), told.begin(), told.end());
     return told;
   }
 
-  /// Takes a run's end. The texts that no token has brought yet, by row.
-  std::vector<std::string> end(std::size_t run, const std::vector<Completion>& completions) {
-    std::vector<std::string> rests;
+  void end(const RunEnd& ended) {
+    const std::vector<Completion>& completions = *ended.completions;
     for (std::size_t row = 0; row < completions.size(); ++row) {
-      const Completion& completion = completions[row];
-      Choice& choice = choices_[index(run, row)];
-      rests.push_back(completion.text.substr(std::min(choice.text.size(), completion.text.size())));
-      choice.text = completion.text;
-      choice.finish_reason = completion.finish_reason;
-      usage_.completion_tokens += std::ssize(completion.tokens);
+      Choice& choice = choices_[index(ended.run, row)];
+      choice.text = completions[row].text;
+      choice.finish_reason = completions[row].finish_reason;
+      usage_.completion_tokens += std::ssize(completions[row].tokens);
     }
-    if (!completions.empty()) usage_.prompt_tokens += completions.front().prompt_tokens;
+    if (!completions.empty()) {
+      usage_.prompt_tokens += completions.front().prompt_tokens;
+      usage_.cached_tokens += completions.front().cached_prompt_tokens;
+    }
     --open_runs_;
-    return rests;
   }
 
   bool done() const { return open_runs_ == 0; }
@@ -56,6 +60,7 @@ class Collected {
   const Usage& usage() const { return usage_; }
 
  private:
+  const AnswerHead& head_;
   std::size_t rows_a_run_;
   std::size_t open_runs_ = 0;
   std::vector<Choice> choices_;
@@ -82,7 +87,7 @@ awaitable<void> answer_whole(http::Exchange& exchange, Runs& runs, const OpenAiP
     }
     for (const RunEvent& event : events) {
       if (const auto* piece = std::get_if<TokenPiece>(&event)) collected.add(*piece);
-      if (const auto* end = std::get_if<RunEnd>(&event)) collected.end(end->run, *end->completions);
+      if (const auto* end = std::get_if<RunEnd>(&event)) collected.end(*end);
     }
   }
   const Json answer = answer_json(plan.head, collected.choices(), collected.usage());
@@ -93,20 +98,14 @@ awaitable<void> answer_whole(http::Exchange& exchange, Runs& runs, const OpenAiP
 /// What `event` adds to the stream.
 std::vector<Json> chunks_of(const RunEvent& event, Collected& collected, const AnswerHead& head) {
   std::vector<Json> chunks;
-  if (const auto* piece = std::get_if<TokenPiece>(&event)) {
-    const TokenLogprob told = collected.add(*piece);
-    const auto index = static_cast<std::int64_t>(collected.index(piece->run, piece->row));
-    if (!piece->text.empty() || head.logprobs)
-      chunks.push_back(text_chunk(head, index, piece->text, {&told, 1}));
-  } else if (const auto* end = std::get_if<RunEnd>(&event)) {
-    const std::vector<std::string> rests = collected.end(end->run, *end->completions);
-    for (std::size_t row = 0; row < rests.size(); ++row) {
-      const std::size_t index = collected.index(end->run, row);
-      const auto number = static_cast<std::int64_t>(index);
-      if (!rests[row].empty()) chunks.push_back(text_chunk(head, number, rests[row], {}));
-      chunks.push_back(finish_chunk(head, number, collected.choices()[index].finish_reason));
-    }
-  }
+  if (const auto* end = std::get_if<RunEnd>(&event)) collected.end(*end);
+  const auto* piece = std::get_if<TokenPiece>(&event);
+  if (piece == nullptr) return chunks;
+  const std::vector<TokenLogprob> told = collected.add(*piece);
+  const auto index = static_cast<std::int64_t>(collected.index(piece->run, piece->row));
+  if (!piece->text.empty() || (head.logprobs && !told.empty()))
+    chunks.push_back(text_chunk(head, index, piece->text, told));
+  if (piece->finished) chunks.push_back(finish_chunk(head, index, *piece->finished));
   return chunks;
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "posts/post_writer.h"
+#include "posts/post_request.h"
 #include "server/api/errors.h"
 
 namespace bobby::server {

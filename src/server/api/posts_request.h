@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "posts/post_writer.h"
+#include "posts/post_request.h"
 #include "server/api/adapter_directory.h"
 #include "server/api/openai_request.h"
 

@@ -17,7 +17,8 @@ Result<void> Runs::start(Generator& generator, GenerationRequest request, Listen
                                    .token = event.token,
                                    .logprob = event.logprob,
                                    .text = std::string(event.text),
-                                   .top = {event.top.begin(), event.top.end()}});
+                                   .top = {event.top.begin(), event.top.end()},
+                                   .finished = event.finished});
     const RowAction action = on_token ? on_token(event) : RowAction::kContinue;
     return self->abandoned_ ? RowAction::kFinish : action;
   };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -23,6 +24,7 @@ struct TokenPiece {
   float logprob = 0.0f;
   std::string text;  ///< whole code points; may be empty
   std::vector<SampledToken> top;
+  std::optional<FinishReason> finished;  ///< when it is the row's last
 };
 
 struct PrefillPiece {

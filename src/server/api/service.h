@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "generation/generator.h"
-#include "posts/post_writer.h"
+#include "posts/post_request.h"
 #include "server/api/adapter_directory.h"
 #include "server/api/metrics.h"
 #include "server/api/readiness.h"
