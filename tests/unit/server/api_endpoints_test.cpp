@@ -52,16 +52,18 @@ TEST_F(Endpoints, AStreamOfPostsTellsWhatTheWholeAnswerDoes) {
     const Json event = Json::parse(stream.events[i]);
     const std::string type = event["type"];
     if (types.empty() || types.back() != type) types.push_back(type);
-    if (type == "post") posts[event["post"]["index"]] = event["post"]["text"];
-    if (type == "rejected") rejected.insert({event["index"], event["attempt"]});
+    if (type == "post") posts[event["post"]["index"].get<int>()] = event["post"]["text"];
+    if (type == "rejected")
+      rejected.emplace(event["index"].get<int>(), event["attempt"].get<int>());
     if (type == "text")
-      written[{event["index"], event["attempt"]}] += event["text"].get<std::string>();
+      written[std::pair(event["index"].get<int>(), event["attempt"].get<int>())] +=
+          event["text"].get<std::string>();
   }
   EXPECT_EQ(types.at(0), "start");
   EXPECT_EQ(types.at(1), "progress");
   EXPECT_EQ(types.back(), "done");
   EXPECT_EQ(posts.size(), whole["posts"].size());
-  for (const Json& post : whole["posts"]) EXPECT_EQ(posts[post["index"]], post["text"]);
+  for (const Json& post : whole["posts"]) EXPECT_EQ(posts[post["index"].get<int>()], post["text"]);
   EXPECT_EQ(rejected.size(), whole["rejected"].size());
   EXPECT_GT(rejected.size(), 0u) << "the seed was chosen to have some";
   for (const auto& [which, text] : written) EXPECT_FALSE(text.empty());

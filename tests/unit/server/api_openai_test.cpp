@@ -37,8 +37,8 @@ TEST_F(OpenAi, ASeedRepeatsAndAChoiceIsTheSameAlone) {
   const auto texts = [&](const std::string& more) {
     std::vector<std::string> found;
     const Answer answer = ask("POST", "/v1/chat/completions", "{" + kChat + more + "}");
-    for (const Json& choice : answer.json()["choices"])
-      found.push_back(choice["message"]["content"]);
+    const Json json = answer.json();
+    for (const Json& choice : json["choices"]) found.push_back(choice["message"]["content"]);
     return found;
   };
   const auto three = texts(R"(,"n":3)");
@@ -96,7 +96,8 @@ TEST_F(OpenAi, CompletionsOfSeveralPromptsAreNumberedPromptByPrompt) {
                               R"({"prompt":)" + prompt + R"(,"n":2,"seed":3,"max_tokens":12})");
     EXPECT_EQ(answer.response.status, 200) << answer.response.body;
     std::vector<std::string> found;
-    for (const Json& choice : answer.json()["choices"]) {
+    const Json json = answer.json();
+    for (const Json& choice : json["choices"]) {
       EXPECT_EQ(choice["index"], found.size());
       found.push_back(choice["text"]);
     }
