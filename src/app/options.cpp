@@ -213,7 +213,7 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     ranged(kInteger, kMaxRows, "max-rows", kNoLetter, kSetting, "N", "16", {1, 1024},
            "Texts that are written side by side at most; further ones wait"),
     ranged(kInteger, kMaxQueue, "max-queue", kNoLetter, kSetting, "N", "256", {0, kBig},
-           "Requests that may wait; further ones are refused, 0 is any number"),
+           "Requests that may wait beyond --max-rows; further ones are refused, 0 is any number"),
     ranged(kInteger, kKvMemory, "kv-memory", kNoLetter, kSetting, "MB", "1024", {0, kBig},
            "Memory for keys and values; 0 lets it grow with what is asked for"),
     ranged(kInteger, kRequestTimeout, "request-timeout", kNoLetter, kSetting, "SECONDS", "300",

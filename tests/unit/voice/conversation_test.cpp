@@ -18,9 +18,7 @@ struct Case {
 };
 
 const std::vector<Case> kCases = {
-    {"chatml",
-     {{kUser, "Hi"}},
-     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
+    {"chatml", {{kUser, "Hi"}}, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"},
     {"chatml",
      {{kSystem, "Be brief."}, {kUser, "Hi"}, {kAssistant, "Hello"}, {kUser, "Bye"}},
      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
