@@ -27,6 +27,8 @@ constexpr std::int64_t kPostsUnlessSaid = 3;
 constexpr int kMostServerThreads = 4;  // they only pass on what the engine makes
 // How long a drain waits where requests may take any time.
 constexpr std::chrono::hours kAnyTime{24};
+constexpr std::chrono::milliseconds kDrainPause{20};
+constexpr std::chrono::milliseconds kLastAnswers{2000};
 
 /// Lines on stderr from any thread, whole.
 class Lines {
@@ -163,7 +165,11 @@ void serve(http::Server& server, server::Service& service, Generator& generator,
   const std::chrono::milliseconds patience =
       service.request_timeout.count() > 0 ? std::chrono::milliseconds(service.request_timeout)
                                           : std::chrono::milliseconds(kAnyTime);
-  server.drain(patience);
+  // Whoever watches /ready still finds it, and new work is refused in words, until what runs ends.
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (server.metrics().requests_running > 0 && std::chrono::steady_clock::now() < end)
+    std::this_thread::sleep_for(kDrainPause);
+  server.drain(kLastAnswers);
   serving.join();
   generator.drain();
 }

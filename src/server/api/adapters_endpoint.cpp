@@ -55,6 +55,8 @@ Result<LoadBody> parse_load(std::string_view body) {
   Fields fields(object, kLoadFields);
   fields.require("path");
   LoadBody load{fields.text("path").value_or(""), fields.text("name").value_or("")};
+  if (fields.find("name") != nullptr && load.name.empty())
+    fields.report("name", "is empty", "a name, or none for the folder's");
   if (load.path.empty()) fields.report("path", "is empty", "a folder, or an adapter's name");
   BOBBY_CHECK(fields.check());
   return load;

@@ -1,5 +1,9 @@
 #include "server/api/errors.h"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include "server/http/error_response.h"
 
 namespace bobby::server {
@@ -7,13 +11,34 @@ namespace {
 
 constexpr std::string_view kRetryAfterSeconds = "1";
 
-// A sentence an error, all of them on one line.
+// A sentence an error, all of them on one line, whatever they quote.
 std::string message_of(const Error& error) {
   std::string text = error.to_string();
   for (std::size_t at = text.find("\n  "); at != std::string::npos; at = text.find("\n  ", at))
     text.replace(at, 3, "; ");
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return text;
 }
+
+/// Fields that the engine finds fault with, by what it calls them.
+constexpr std::pair<std::string_view, std::string_view> kEngineFields[] = {
+    {"prompt", "prompt"},
+    {"count", "count"},
+    {"max-tokens", "max_tokens"},
+    {"temperature", "temperature"},
+    {"top-p", "top_p"},
+    {"top-k", "top_k"},
+    {"min-p", "min_p"},
+    {"top-logprobs", "top_logprobs"},
+    {"logit-bias", "logit_bias"},
+    {"repetition-penalty", "repetition_penalty"},
+    {"presence-penalty", "presence_penalty"},
+    {"frequency-penalty", "frequency_penalty"},
+    {"retries", "retries"},
+    {"char-limit", "char_limit"},
+    {"min-chars", "min_chars"},
+};
 
 }  // namespace
 
@@ -53,6 +78,12 @@ http::Response error_response(const Error& error, std::string_view param) {
 
 http::Response field_error_response(const Error& error) {
   return error_response(error, error.where);
+}
+
+std::string_view engine_field(const Error& error) {
+  for (const auto& [where, field] : kEngineFields)
+    if (error.where == where || error.where.starts_with(std::string(where) + " ")) return field;
+  return {};
 }
 
 http::Response json_response(const Json& json, int status) {

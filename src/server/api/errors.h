@@ -27,6 +27,9 @@ http::Response error_response(int status, const Error& error, std::string_view p
 /// The answer to a body that could not be read: its error's `where` is the field's name.
 http::Response field_error_response(const Error& error);
 
+/// The request's field that an engine's error is about; "": none.
+std::string_view engine_field(const Error& error);
+
 http::Response json_response(const Json& json, int status = 200);
 
 /// `json` on one line. Invalid UTF-8, which only a bug could bring, becomes U+FFFD.

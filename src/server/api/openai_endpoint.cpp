@@ -75,13 +75,20 @@ const Error* failure(const std::vector<RunEvent>& events) {
   return nullptr;
 }
 
+/// A failure of the engine's, about a field of the request as the client knows it.
+http::Response run_failure(const AnswerHead& head, const Error& error) {
+  const std::string_view field = engine_field(error);
+  const bool conversation = head.kind == AnswerKind::kChat && field == "prompt";
+  return error_response(error, conversation ? std::string_view("messages") : field);
+}
+
 awaitable<void> answer_whole(http::Exchange& exchange, Runs& runs, const OpenAiPlan& plan) {
   Collected collected(plan);
   while (!collected.done()) {
     const std::vector<RunEvent> events = co_await runs.events();
     if (const Error* error = failure(events)) {
       runs.abandon();
-      http::Response response = error_response(*error);
+      http::Response response = run_failure(plan.head, *error);
       co_await exchange.respond(std::move(response));
       co_return;
     }
@@ -158,7 +165,7 @@ awaitable<void> answer_streamed(http::Exchange& exchange, Runs& runs, const Open
   std::vector<RunEvent> events = co_await runs.events();
   if (const Error* error = failure(events)) {
     runs.abandon();
-    http::Response response = error_response(*error);
+    http::Response response = run_failure(plan.head, *error);
     co_await exchange.respond(std::move(response));
     co_return;
   }
@@ -169,7 +176,8 @@ awaitable<void> answer_streamed(http::Exchange& exchange, Runs& runs, const Open
 
 http::Response plan_failure(const Service& service, const Error& error) {
   if (!service.loaded()) return unready_response(error);
-  return error_response(error, error.code == ErrorCode::kNotFound ? "model" : "");
+  if (error.where.starts_with("lora")) return error_response(error, "lora");
+  return error_response(error, error.code == ErrorCode::kNotFound ? "model" : engine_field(error));
 }
 
 awaitable<void> answer(Service& service, http::Exchange& exchange, Result<OpenAiPlan> planned) {
@@ -192,7 +200,7 @@ awaitable<void> answer(Service& service, http::Exchange& exchange, Result<OpenAi
   }
   if (refused) {
     runs->abandon();
-    http::Response response = error_response(*refused);
+    http::Response response = run_failure(plan.head, *refused);
     co_await exchange.respond(std::move(response));
     co_return;
   }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <random>
+#include <span>
 
 namespace bobby::server {
 namespace {
@@ -30,7 +31,11 @@ Result<GenerationRequest> common_run(Service& service, const OpenAiRequest& requ
   auto uses = find_adapters(*service.adapters, choices);
   if (!uses) {
     Error error = std::move(uses).error();
-    if (error.code == ErrorCode::kNotFound && request.lora.empty())
+    // Those of `model` come first.
+    const auto by_model = std::span(choices).first(choices.size() - request.lora.size());
+    if (find_adapters(*service.adapters, {by_model.begin(), by_model.end()}))
+      return fail(std::move(error).in("lora"));
+    if (error.code == ErrorCode::kNotFound)
       error.hint +=
           fmt::format("{}the model is '{}'", error.hint.empty() ? "" : "; ", service.model);
     return fail(std::move(error));

@@ -68,7 +68,7 @@ awaitable<void> answer_whole(Service& service, http::Exchange& exchange, const W
       break;
     }
     if (!step) {
-      http::Response response = error_response(step.error());
+      http::Response response = error_response(step.error(), engine_field(step.error()));
       co_await exchange.respond(std::move(response));
       co_return;
     }
@@ -145,7 +145,7 @@ awaitable<void> answer_streamed(Service& service, http::Exchange& exchange, cons
     samples = round->samples;
     Result<void> started = start_round(service, runs, work, *std::move(round));
     if (!started) {
-      http::Response response = error_response(started.error());
+      http::Response response = error_response(started.error(), engine_field(started.error()));
       co_await exchange.respond(std::move(response));
       co_return;
     }
@@ -166,7 +166,8 @@ awaitable<void> answer_streamed(Service& service, http::Exchange& exchange, cons
 
 http::Response plan_failure(const Service& service, const Error& error) {
   if (!service.loaded()) return unready_response(error);
-  return error_response(error, error.code == ErrorCode::kNotFound ? "adapters" : "");
+  return error_response(error,
+                        error.code == ErrorCode::kNotFound ? "adapters" : engine_field(error));
 }
 
 }  // namespace

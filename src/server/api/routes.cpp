@@ -1,7 +1,12 @@
 #include "server/api/routes.h"
 
+#include <algorithm>
+#include <cctype>
+#include <string>
+
 #include "server/api/adapters_endpoint.h"
 #include "server/api/drafts_endpoint.h"
+#include "server/api/errors.h"
 #include "server/api/openai_endpoint.h"
 #include "server/api/page.h"
 #include "server/api/posts_endpoint.h"
@@ -11,6 +16,32 @@ namespace bobby::server {
 namespace {
 
 using Endpoint = boost::asio::awaitable<void> (*)(Service&, http::Exchange&);
+
+/// Whether a request's body is said to be JSON, or said to be nothing.
+bool is_json(const http::Request& request) {
+  const auto type = request.field("content-type");
+  if (!type) return true;
+  const std::string_view kind = type->substr(0, type->find(';'));
+  std::string name(kind.substr(0, kind.find_last_not_of(" \t") + 1));
+  std::ranges::transform(name, name.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return name == "application/json";
+}
+
+boost::asio::awaitable<void> run(Service& service, Endpoint endpoint, http::Exchange& exchange) {
+  const http::Request& request = exchange.request();
+  if (request.body.empty() || is_json(request)) {
+    co_await endpoint(service, exchange);
+    co_return;
+  }
+  const Error error = {.code = ErrorCode::kUnsupported,
+                       .where = "Content-Type",
+                       .problem = "is not that of JSON",
+                       .expected = "application/json",
+                       .found = std::string(*request.field("content-type"))};
+  http::Response response = error_response(415, error);
+  co_await exchange.respond(std::move(response));
+}
 
 constexpr std::size_t kChatBytes = std::size_t{8} << 20;
 
@@ -23,8 +54,8 @@ std::vector<http::Route> make_routes(Service& service, bool metrics_need_key) {
     routes.push_back(
         {.method = std::move(method),
          .path = std::move(path),
-         .handler = [&service,
-                     endpoint](http::Exchange& exchange) { return endpoint(service, exchange); },
+         .handler = [&service, endpoint](
+                        http::Exchange& exchange) { return run(service, endpoint, exchange); },
          .open = open});
     return routes.back();
   };
