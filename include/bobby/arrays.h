@@ -49,8 +49,8 @@ BOBBY_API Result<Quantized> quantize(MatrixView w, int group_size = 64, int bits
 BOBBY_API Result<Matrix> dequantize(PackedMatrixView w, MatrixView scales, MatrixView biases,
                                     int group_size = 64, int bits = 4);
 
-/// x W^T when `transpose`, otherwise x W, with W quantised: plain sums in fp32, one after the other.
-/// The definition that the fast kernels are checked against, not one of them.
+/// x W^T when `transpose`, otherwise x W, with W quantised: plain sums in fp32, one after the
+/// other. The definition that the fast kernels are checked against, not one of them.
 BOBBY_API Result<Matrix> quantized_matmul(MatrixView x, PackedMatrixView w, MatrixView scales,
                                           MatrixView biases, bool transpose = true,
                                           int group_size = 64, int bits = 4);

@@ -1,4 +1,4 @@
-/* Bobby Posts as a library. In C++ (20) everything below namespace bobby; in C what bobby_c.h has. */
+/* Bobby Posts as a library: in C++20 everything below namespace bobby, in C what bobby_c.h has. */
 #ifndef BOBBY_BOBBY_H
 #define BOBBY_BOBBY_H
 
@@ -8,16 +8,12 @@
 #include <bobby/generator.h>
 #include <bobby/result.h>
 #include <bobby/text_generation.h>
+#include <bobby/version.h>
 
+// v1 is part of the names in the shared library, where they must not meet its inner ones.
 namespace bobby {
-// v1 is part of the names in the shared library, so that a later one may hold both.
 using namespace v1;
-
-namespace v1 {
-/// The library's version, "0.1.0".
-BOBBY_API std::string_view version();
-}  // namespace v1
-}  // namespace bobby
+}
 
 #else
 #include <bobby/bobby_c.h>

@@ -3,6 +3,7 @@
 #include <bobby/export.h>
 #include <bobby/result.h>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,50 +13,56 @@
 
 namespace bobby::v1 {
 
+struct Internal;  // the library's own way in
+
 /// Where a model, an adapter or a tokenizer lies; one of the two.
 struct Source {
-  std::string path;  ///< a folder
-  std::string hf;    ///< ORG/NAME[@revision], looked up in the local Hugging Face cache
+  std::string path = {};  ///< a folder
+  std::string hf = {};    ///< ORG/NAME[@revision], looked up in the local Hugging Face cache
 };
 
 /// Where a model runs; as in GeneratorOptions.
 struct ModelOptions {
-  std::string device;
+  std::string device = {};
   int threads = 0;
-  std::string kv;
-  std::string activations;
+  std::string kv = {};
+  std::string activations = {};
 };
 
 /// A loaded model; copies share it.
 class BOBBY_API Model {
  public:
   struct Impl;
-  explicit Model(std::shared_ptr<Impl> impl);
+
   /// config.json's model_type: "qwen3", "llama".
   std::string_view type() const;
   std::int64_t vocab_size() const;
-  const std::shared_ptr<Impl>& impl() const { return impl_; }
 
  private:
+  friend struct Internal;
+  explicit Model(std::shared_ptr<Impl> impl);
+
   std::shared_ptr<Impl> impl_;
 };
 
 struct AdapterOptions {
-  std::optional<float> scale;  ///< in place of the folder's own
+  std::optional<float> scale = {};  ///< in place of the folder's own
 };
 
 /// A LoRA adapter, read and checked for itself; copies share it. A default one is none.
 class BOBBY_API Adapter {
  public:
   struct Impl;
+
   Adapter() = default;
-  explicit Adapter(std::shared_ptr<const Impl> impl);
   explicit operator bool() const { return impl_ != nullptr; }
   /// What multiplies B(Ax); 0 for none.
   float scale() const;
-  const std::shared_ptr<const Impl>& impl() const { return impl_; }
 
  private:
+  friend struct Internal;
+  explicit Adapter(std::shared_ptr<const Impl> impl);
+
   std::shared_ptr<const Impl> impl_;
 };
 
@@ -63,15 +70,17 @@ class BOBBY_API Adapter {
 class BOBBY_API Tokenizer {
  public:
   struct Impl;
-  explicit Tokenizer(std::shared_ptr<const Impl> impl);
+
   /// No bos or eos is added.
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// kLimit names an id that the vocabulary does not have.
   Result<std::string> decode(std::span<const std::int32_t> ids, bool skip_special = false) const;
   std::int64_t vocab_size() const;
-  const std::shared_ptr<const Impl>& impl() const { return impl_; }
 
  private:
+  friend struct Internal;
+  explicit Tokenizer(std::shared_ptr<const Impl> impl);
+
   std::shared_ptr<const Impl> impl_;
 };
 
@@ -87,8 +96,9 @@ struct TextGenerationOptions {
   Adapter adapter = {};                ///< the voice
   std::vector<Adapter> adapters = {};  ///< further ones; all are summed
   std::int64_t batch_size = 1;         ///< prompts that are completed together
-  std::int64_t sequence_length = 0;    ///< tokens of a prompt and its completion; 0: the model's limit
-  std::string prompt_form = {};        ///< "": as the adapter or the model says; "raw": the prompt alone
+  std::int64_t sequence_length =
+      0;                         ///< tokens of a prompt and its completion; 0: the model's limit
+  std::string prompt_form = {};  ///< "": as the adapter or the model says; "raw": the prompt alone
   std::optional<std::string> system = {};
   std::int64_t max_tokens = 100;
   float temperature = 0.7f;
@@ -101,9 +111,9 @@ struct TextGenerationOptions {
 
 /// What the model wrote after a prompt, as it is.
 struct Completion {
-  std::string text;
+  std::string text = {};
   std::int64_t tokens = 0;
-  std::string finish_reason;  ///< "stop", "length"
+  std::string finish_reason = {};  ///< "stop", "length"
   std::uint64_t seed = 0;
   double mean_logprob = 0.0;
 };
@@ -113,14 +123,19 @@ struct Completion {
 class BOBBY_API TextGeneration {
  public:
   struct Impl;
-  explicit TextGeneration(std::shared_ptr<Impl> impl);
 
   Result<Completion> batched_run(std::string_view prompt) const;
   /// One completion for each prompt, in that order: what the same prompt alone, with the same seed,
   /// is completed to. The error of the first prompt that has one.
   Result<std::vector<Completion>> batched_run(std::span<const std::string> prompts) const;
+  Result<std::vector<Completion>> batched_run(std::initializer_list<std::string> prompts) const {
+    return batched_run(std::span<const std::string>(prompts.begin(), prompts.size()));
+  }
 
  private:
+  friend struct Internal;
+  explicit TextGeneration(std::shared_ptr<Impl> impl);
+
   std::shared_ptr<Impl> impl_;
 };
 

@@ -15,8 +15,8 @@ namespace bobby {
 /// tried and what to do.
 Result<std::filesystem::path> locate_model(std::string_view name, const Environment& environment);
 
-/// The snapshot of ORG/NAME[@revision] in the Hugging Face cache, read-only. kUsage: another shape of
-/// name; kNotFound says where it was looked for.
+/// The snapshot of ORG/NAME[@revision] in the Hugging Face cache, read-only. kUsage: another shape
+/// of name; kNotFound says where it was looked for.
 Result<std::filesystem::path> locate_in_hub_cache(std::string_view name,
                                                   const Environment& environment);
 
