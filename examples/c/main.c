@@ -1,4 +1,5 @@
-/* three_posts_c MODEL [SEED]: three posts from a model folder, one a line; each is shown on stderr while it is written. */
+/* three_posts_c MODEL [SEED]: three posts from a model folder, one a line; each is shown on stderr
+ * while it is written. */
 
 #include <bobby/bobby.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // tour MODEL ADAPTER: each part of the C++ API once. docs/guides/cpp-api.md shows its pieces.
 
-#include <bobby/bobby.h>
 #include <atomic>
+#include <bobby/bobby.h>
 #include <chrono>
 #include <iostream>
 #include <string>
@@ -14,10 +14,10 @@ void serve(const std::string& folder, const std::string& adapter_folder) {
   auto model = bobby::load_model({.path = folder}).value();
   auto adapter = bobby::load_adapter({.path = adapter_folder}, {.scale = 20.0f}).value();
   auto tokenizer = bobby::load_tokenizer({.path = folder}).value();
-  auto serving =
-      bobby::text_generation(
-          model, tokenizer, {.adapter = adapter, .batch_size = 4, .sequence_length = 256, .seed = 7})
-          .value();
+  auto serving = bobby::text_generation(
+                     model, tokenizer,
+                     {.adapter = adapter, .batch_size = 4, .sequence_length = 256, .seed = 7})
+                     .value();
   auto result = serving.batched_run("Write a post in your style").value();
   std::cout << result.text << "\n";
 
@@ -68,7 +68,8 @@ void stop_early(const std::string& folder) {
 void arrays() {
   bobby::Matrix w{std::vector<float>(4 * 64, 0.5f), 4, 64};
   auto quantized = bobby::quantize(w, 64, 4).value();
-  auto same = bobby::dequantize(quantized.weight, quantized.scales, quantized.biases, 64, 4).value();
+  auto same =
+      bobby::dequantize(quantized.weight, quantized.scales, quantized.biases, 64, 4).value();
   bobby::Matrix x{std::vector<float>(64, 1.0f), 1, 64};
   auto product = bobby::quantized_matmul(x, quantized.weight, quantized.scales, quantized.biases,
                                          /*transpose=*/true, 64, 4)

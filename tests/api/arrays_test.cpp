@@ -42,9 +42,9 @@ TEST(Arrays, AProductIsThatOfTheDequantisedWeight) {
         for (std::int64_t col = 0; col < out.cols; ++col) {
           double sum = 0;
           for (std::int64_t k = 0; k < x.cols; ++k)
-            sum += double{x.values[static_cast<std::size_t>(row * x.cols + k)]} *
-                   double{w.values[static_cast<std::size_t>(transpose ? col * 96 + k
-                                                                      : k * 96 + col)]};
+            sum +=
+                double{x.values[static_cast<std::size_t>(row * x.cols + k)]} *
+                double{w.values[static_cast<std::size_t>(transpose ? col * 96 + k : k * 96 + col)]};
           // Each of at most 96 products and sums is off by half a unit in the last place of ~100.
           EXPECT_NEAR(out.values[static_cast<std::size_t>(row * out.cols + col)], sum,
                       2 * 96 * 100 * std::ldexp(1.0, -24));

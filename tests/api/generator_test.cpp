@@ -58,11 +58,34 @@ TEST_F(Generated, CleanPostsAndTheirSettingsAreTheBinarysToo) {
                                          .keep_hashtags = true,
                                          .retries = 2});
   ASSERT_TRUE(batch) << batch.error().message;
-  const auto expected = posts_of_binary(
-      {"2", "hello", "--system", "Be brief.", "--max-tokens", "60", "--temperature", "0.8",
-       "--top-p", "0.95", "--top-k", "40", "--min-p", "0.01", "--repetition-penalty", "1.1",
-       "--seed", "11", "--char-limit", "40", "--min-chars", "1", "--keep-emojis",
-       "--keep-hashtags", "--retries", "2", "--device", "reference"});
+  const auto expected = posts_of_binary({"2",
+                                         "hello",
+                                         "--system",
+                                         "Be brief.",
+                                         "--max-tokens",
+                                         "60",
+                                         "--temperature",
+                                         "0.8",
+                                         "--top-p",
+                                         "0.95",
+                                         "--top-k",
+                                         "40",
+                                         "--min-p",
+                                         "0.01",
+                                         "--repetition-penalty",
+                                         "1.1",
+                                         "--seed",
+                                         "11",
+                                         "--char-limit",
+                                         "40",
+                                         "--min-chars",
+                                         "1",
+                                         "--keep-emojis",
+                                         "--keep-hashtags",
+                                         "--retries",
+                                         "2",
+                                         "--device",
+                                         "reference"});
   ASSERT_EQ(batch->posts.size(), expected.size());
   EXPECT_EQ(batch->missing, 2 - std::ssize(batch->posts));
   for (std::size_t i = 0; i < expected.size(); ++i) {

@@ -99,10 +99,10 @@ TEST_F(TextGeneration, AModelServesWithOneTokenizer) {
   larger["added_tokens"].push_back(token);
   e2e::write_file(at("larger/tokenizer.json"), larger.dump());
   auto fresh = bobby::load_model({.path = at("tiny")}).value();
-  EXPECT_EQ(code_of(bobby::text_generation(
-                        fresh, bobby::load_tokenizer({.path = at("larger")}).value())
-                        .error()),
-            "mismatch");
+  EXPECT_EQ(
+      code_of(bobby::text_generation(fresh, bobby::load_tokenizer({.path = at("larger")}).value())
+                  .error()),
+      "mismatch");
 }
 
 TEST_F(TextGeneration, AServingOutlivesItsHandles) {
