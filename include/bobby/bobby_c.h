@@ -1,16 +1,12 @@
 /* Bobby Posts for C and for what binds to C.
  *
- * - A function that can fail returns a bobby_status. With `error` not NULL, *error is NULL after
- * success and otherwise a sentence of the caller's own: bobby_string_free(). No exception crosses
- * this header.
- * - What a function writes through a pointer is untouched, or NULL for a handle or string, after a
- * failure.
- * - Strings are UTF-8 and end with NUL. Strings that are passed in need to live during the call
- * only.
- * - A struct begins with its size, by which a later library tells an earlier caller's: its init
- * function sets it with every default. Unknown (larger) sizes are refused.
- * - Handles may be used from several threads at once, but freed only when nobody uses them; NULL
- * may be freed.
+ * A function that can fail returns a bobby_status. With `error` not NULL, *error is NULL after
+ * success and otherwise a sentence of the caller's own: bobby_string_free(). No exception comes
+ * out. What a call writes through a pointer is untouched after a failure; a handle or string is
+ * NULL. Strings are UTF-8 and end with NUL; those that are passed in need to live during the call
+ * only. A struct begins with its size, by which a later library tells an earlier caller's: its init
+ * function sets it, and every default. A size larger than the library's own is refused.
+ * Handles may be used from several threads at once, and freed when nobody uses them; so may NULL.
  */
 #ifndef BOBBY_BOBBY_C_H
 #define BOBBY_BOBBY_C_H
@@ -132,8 +128,8 @@ BOBBY_API bobby_status bobby_generator_memory_stats(const bobby_generator* gener
 /* Where the time of the last request went, as JSON: bobby_string_free(). */
 BOBBY_API bobby_status bobby_generator_last_trace(const bobby_generator* generator, char** json,
                                                   char** error);
-/* Writes posts: bobby_posts_free(). options NULL: the defaults. That no post was acceptable, or
- * that the request was cancelled under way, is no failure: the JSON says so. */
+/* Writes posts: bobby_posts_free(). options NULL: the defaults. That none was acceptable, or that
+ * the request was cancelled under way, is no failure: the JSON says so. */
 BOBBY_API bobby_status bobby_generator_generate(bobby_generator* generator,
                                                 const bobby_generate_options* options,
                                                 bobby_posts** posts, char** error);
@@ -142,8 +138,7 @@ BOBBY_API bobby_status bobby_posts_count(const bobby_posts* posts, size_t* count
 /* Of post `index` < count; the text lives as long as `posts`. text_size NULL: not wanted. */
 BOBBY_API bobby_status bobby_posts_text(const bobby_posts* posts, size_t index, const char** text,
                                         size_t* text_size, char** error);
-/* Everything about them, in the shape that `POST /v1/posts` answers with; lives as long as `posts`.
- */
+/* All about them, in the shape that `POST /v1/posts` answers with; lives as long as `posts`. */
 BOBBY_API bobby_status bobby_posts_json(const bobby_posts* posts, const char** json, char** error);
 BOBBY_API void bobby_posts_free(bobby_posts* posts);
 
