@@ -19,7 +19,7 @@ bench: setup-test  ## micro-benchmarks of the kernels, beside their limits
 	@for bench in $(BUILD)/bench/*_bench; do $$bench; done
 
 fmt:  ## format every C++ file in place
-	@git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format -i
+	@git ls-files '*.h' '*.c' '*.cpp' '*.cu' '*.cuh' | xargs clang-format -i
 
 lint: setup-test  ## formatting, clang-tidy, include directions
 	@tools/lint.sh tidy

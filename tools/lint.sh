@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
+git ls-files '*.h' '*.c' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
 for script in $(git ls-files '*.sh' .ci/run); do sh -n "$script"; done
 
 [ "${1:-}" = tidy ] || exit 0

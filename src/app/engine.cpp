@@ -25,8 +25,15 @@ Result<std::vector<AdapterUse>> attach_to(Target& target,
 }
 
 Result<ChosenAdapter> load_one(const std::string& text, const Environment& environment) {
+  BOBBY_TRY(AdapterName name, locate_adapter(text, environment));
+  return load_chosen_adapter(std::move(name));
+}
+
+}  // namespace
+
+Result<ChosenAdapter> load_chosen_adapter(AdapterName name) {
   ChosenAdapter chosen;
-  BOBBY_TRY(chosen.name, locate_adapter(text, environment));
+  chosen.name = std::move(name);
   BOBBY_TRY(Adapter adapter, load_adapter(chosen.name.folder));
   if (chosen.name.scale) {
     if (adapter.scale == 0.0f)
@@ -38,8 +45,6 @@ Result<ChosenAdapter> load_one(const std::string& text, const Environment& envir
   chosen.adapter = std::make_shared<const Adapter>(std::move(adapter));
   return chosen;
 }
-
-}  // namespace
 
 Result<std::shared_ptr<LoadedModel>> load_model(const Settings& settings,
                                                 const std::filesystem::path& folder,

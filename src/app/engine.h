@@ -32,6 +32,9 @@ struct ChosenAdapter {
   float factor = 1.0f;
 };
 
+/// Reads the adapter in name.folder. kUsage: a scale for a folder whose own is 0.
+Result<ChosenAdapter> load_chosen_adapter(AdapterName name);
+
 /// Reads every --adapter; the problems of all of them in one Error.
 Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings);
 

@@ -54,7 +54,7 @@ std::optional<HubName> parse_hub_name(std::string_view text) {
   return hub;
 }
 
-Result<fs::path> locate_in_hub_cache(const HubName& hub, const Environment& environment) {
+Result<fs::path> find_snapshot(const HubName& hub, const Environment& environment) {
   const fs::path repository =
       environment.hub_cache() / fmt::format("models--{}--{}", hub.organisation, hub.name);
   std::string commit;
@@ -95,11 +95,19 @@ Result<fs::path> locate_model(std::string_view name, const Environment& environm
                  .hint = demo ? "`make post` fetches the demo model, --model names another"
                               : "--model takes a folder or ORG/NAME"});
   }
-  if (const auto hub = parse_hub_name(name)) return locate_in_hub_cache(*hub, environment);
+  if (const auto hub = parse_hub_name(name)) return find_snapshot(*hub, environment);
   return fail({.code = ErrorCode::kNotFound,
                .where = path.string(),
                .problem = "no such model folder",
                .hint = "--model takes a folder, an installed model's name or ORG/NAME"});
+}
+
+Result<fs::path> locate_in_hub_cache(std::string_view name, const Environment& environment) {
+  if (const auto hub = parse_hub_name(name)) return find_snapshot(*hub, environment);
+  return fail({.code = ErrorCode::kUsage,
+               .where = std::string(name),
+               .problem = "is not a name of the hub",
+               .expected = "ORG/NAME, with an optional @revision"});
 }
 
 Result<AdapterName> locate_adapter(std::string_view text, const Environment& environment) {

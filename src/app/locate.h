@@ -15,6 +15,11 @@ namespace bobby {
 /// tried and what to do.
 Result<std::filesystem::path> locate_model(std::string_view name, const Environment& environment);
 
+/// The snapshot of ORG/NAME[@revision] in the Hugging Face cache, read-only. kUsage: another shape
+/// of name; kNotFound says where it was looked for.
+Result<std::filesystem::path> locate_in_hub_cache(std::string_view name,
+                                                  const Environment& environment);
+
 /// One --adapter: where its folder is and, from a trailing ":20", the scale in place of its own.
 struct AdapterName {
   std::string name;  ///< without the scale

@@ -133,7 +133,7 @@ Result<Settings> Settings::resolve(const SettingsSources& sources) {
   if (const auto named = sources.flags.find(Opt::kConfig);
       named != sources.flags.end() && !named->second.empty()) {
     resolver.read_file(named->second.front(), named->second.front());
-  } else {
+  } else if (sources.config_files) {
     std::error_code status;
     const auto user = sources.environment.config_folder() / "config.toml";
     if (std::filesystem::exists(user, status)) resolver.read_file(user, user.string());

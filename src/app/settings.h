@@ -19,6 +19,7 @@ struct SettingsSources {
   std::map<Opt, std::vector<std::string>> flags;  ///< as given on the command line
   Environment environment;
   std::filesystem::path working_folder = ".";
+  bool config_files = true;  ///< false: no file is read but the one that --config names
 };
 
 /// A value and where it came from.

@@ -46,6 +46,8 @@ bool is_set(const Settings& settings, Opt id) {
   return settings.setting(id).origin != Setting().origin;
 }
 
+}  // namespace
+
 void apply_settings(const Settings& settings, PostRules& rules) {
   if (is_set(settings, Opt::kCharLimit)) rules.char_limit = settings.integer(Opt::kCharLimit);
   if (is_set(settings, Opt::kMinChars)) rules.min_chars = settings.integer(Opt::kMinChars);
@@ -53,8 +55,6 @@ void apply_settings(const Settings& settings, PostRules& rules) {
   if (is_set(settings, Opt::kKeepHashtags))
     rules.remove_hashtags = !settings.flag(Opt::kKeepHashtags);
 }
-
-}  // namespace
 
 Result<VoiceSetup> set_up_voice(const Settings& settings, const std::filesystem::path& model_folder,
                                 std::string_view model_type,

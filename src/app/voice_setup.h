@@ -20,6 +20,9 @@ struct VoiceSetup {
   std::vector<std::string> warnings;  ///< e.g. an adapter that was trained with another prompt form
 };
 
+/// Puts what is set by flag, variable or config file into `rules`; what is not stays.
+void apply_settings(const Settings& settings, PostRules& rules);
+
 /// What is set by flag, variable or config file wins over the adapters' voice.json (the first that
 /// says something), that over the model folder's own chat template, that over the defaults.
 Result<VoiceSetup> set_up_voice(const Settings& settings, const std::filesystem::path& model_folder,

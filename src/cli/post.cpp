@@ -5,14 +5,13 @@
 #include <fmt/format.h>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "app/device.h"
 #include "app/engine.h"
+#include "app/post_setup.h"
 #include "app/voice_setup.h"
 #include "cli/command.h"
 #include "cli/measure.h"
-#include "cli/post_settings.h"
 #include "cli/signals.h"
 #include "cli/stream_view.h"
 #include "posts/post_writer.h"
@@ -123,16 +122,10 @@ Result<void> write_trace(const Settings& settings, const Generator& generator) {
 }
 
 Result<PostRequest> make_request(const Invocation& invocation, const VoiceSetup& voice) {
-  const Settings& settings = invocation.settings;
   BOBBY_TRY(const CountAndPrompt wanted, count_and_prompt(invocation));
-  PostRequest request = post_settings(settings);
+  PostRequest request = post_request(invocation.settings, voice);
   request.prompt = wanted.prompt;
   request.count = static_cast<std::uint32_t>(wanted.count);
-  request.form = voice.form;
-  request.rules = voice.rules;
-  request.raw = settings.flag(Opt::kRaw);
-  // A drawn seed is short enough to be typed again.
-  if (!request.seed) request.seed = std::uint64_t{std::random_device()()};
   request.cancel = &cancelled();
   return request;
 }

@@ -30,6 +30,8 @@ const std::map<std::string, Rooms>& allowed() {
       {"store", {"base"}},
       {"hub", {"model", "lora", "tensor", "safetensors", "tokenizer", "base"}},
       {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},
+      {"api",
+       {"app", "posts", "generation", "voice", "model", "lora", "tokenizer", "tensor", "base"}},
   };
   return table;
 }

@@ -1,6 +1,9 @@
-#include "cli/post_settings.h"
+#include "app/post_setup.h"
 
-namespace bobby::cli {
+#include <random>
+
+namespace bobby {
+namespace {
 
 Sampling sampling_of(const Settings& settings) {
   Sampling sampling;
@@ -11,6 +14,12 @@ Sampling sampling_of(const Settings& settings) {
   sampling.top_k = settings.integer(Opt::kTopK);
   sampling.repetition_penalty = static_cast<float>(settings.number(Opt::kRepetitionPenalty));
   return sampling;
+}
+
+}  // namespace
+
+std::uint64_t draw_seed() {
+  return std::random_device()();
 }
 
 PostRequest post_settings(const Settings& settings) {
@@ -26,4 +35,14 @@ PostRequest post_settings(const Settings& settings) {
   return request;
 }
 
-}  // namespace bobby::cli
+PostRequest post_request(const Settings& settings, const VoiceSetup& voice) {
+  PostRequest request = post_settings(settings);
+  request.count = static_cast<std::uint32_t>(settings.integer(Opt::kCount));
+  request.form = voice.form;
+  request.rules = voice.rules;
+  request.raw = settings.flag(Opt::kRaw);
+  if (!request.seed) request.seed = draw_seed();
+  return request;
+}
+
+}  // namespace bobby
