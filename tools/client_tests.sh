@@ -1,7 +1,7 @@
 #!/bin/sh
 # Other people's clients against `bobby serve`: OpenAI's, curl, schemathesis, a browser. Their Python
 # packages are fetched once into the user's cache; the release binary and the demo model must be there.
-# Usage: tools/client_tests.sh [PYTEST ARGUMENTS]   (e.g. -k drafts)
+# Usage: tools/client_tests.sh [PYTEST ARGUMENTS]   (e.g. -k drafts; without any, the page in a browser too)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,4 +15,7 @@ if [ ! -f "$folder/ready" ]; then
   "$folder/bin/pip" install -q --disable-pip-version-check -r "$requirements" >&2
   touch "$folder/ready"
 fi
-exec "$folder/bin/python" -m pytest -q -c tests/clients/pytest.ini --rootdir tests/clients "$@" tests/clients
+"$folder/bin/python" -m pytest -q -c tests/clients/pytest.ini --rootdir tests/clients "$@" tests/clients
+[ $# -gt 0 ] && exit 0
+"$folder/bin/python" tests/web/page_test.py --bobby build/release/bin/bobby \
+  --model "${BOBBY_DEMO_MODEL:-${XDG_DATA_HOME:-$HOME/.local/share}/bobby/models/demo}" -q

@@ -20,7 +20,7 @@ say "release: unit, parity, e2e"
 ctest --preset release -j "$(nproc)"
 [ "${1:-}" = quick ] && exit 0
 
-say "clients: other people's, against bobby serve"
+say "clients: other people's and a browser, against bobby serve"
 tools/client_tests.sh
 
 if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
@@ -40,9 +40,10 @@ ctest --preset asan -j "$(nproc)" -E DemoGreedy -LE package
 
 say "tsan: what runs on several threads"
 cmake --preset tsan >/dev/null
-cmake --build --preset tsan --target thread_pool_test store_test -- --quiet
-build/tsan/tests/unit/base/thread_pool_test
-build/tsan/tests/unit/store/store_test
+cmake --build --preset tsan --target thread_pool_test store_test generator_test http_test api_test -- --quiet
+for test in base/thread_pool_test store/store_test generation/generator_test server/http_test server/api_test; do
+  build/tsan/tests/unit/$test
+done
 
 say "aarch64: NEON kernels under qemu"
 cmake --preset aarch64 >/dev/null
