@@ -221,7 +221,7 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     text(kAdapterDir, "adapter-dir", kNoLetter, kSetting, "DIR", "",
          "Offer every adapter that is a folder in DIR, read when it is first used"),
     text(kDrafts, "drafts", kNoLetter, kSetting, "FILE", "",
-         "Where drafts are kept; by default drafts.db in bobby's state folder"),
+         "Where drafts are kept; by default bobby.sqlite in bobby's state folder"),
     choice(kLogFormat, "log-format", kNoLetter, kSetting, "FORMAT", "text", kLogFormats,
            "How a request is logged, one line each on stderr"),
 }};

@@ -100,7 +100,7 @@ Result<http::ServerOptions> server_options(const Settings& settings, Lines& line
 Result<std::unique_ptr<store::DraftStore>> open_drafts(const Settings& settings) {
   return store::DraftStore::open(settings.given(Opt::kDrafts)
                                      ? std::filesystem::path(settings.text(Opt::kDrafts))
-                                     : settings.environment().state_folder() / "drafts.db");
+                                     : settings.environment().state_folder() / "bobby.sqlite");
 }
 
 /// Loads the model and what every request uses, while the server already answers /ready.
