@@ -97,9 +97,11 @@ class ServerProcess:
     def __init__(self, command: list, log: pathlib.Path, ready_path: str, env: dict | None = None):
         self.port, self.log = free_port(), log
         command = [str(part).replace("PORT", str(self.port)) for part in command]
+        # Whoever measures has settings of their own, which are none of the server's.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BOBBY_")}
         with log.open("wb") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL,
-                                            env=os.environ | (env or {}))
+                                            env=kept | (env or {}))
         deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

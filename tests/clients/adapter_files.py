@@ -28,7 +28,7 @@ def safetensors_bytes(tensors: dict[str, tuple[list[int], array.array]]) -> byte
     return struct.pack("<Q", len(text)) + text + data
 
 
-def adapter_tensors(seed: int, strength: float = 0.1) -> dict[str, tuple[list[int], array.array]]:
+def adapter_tensors(seed: int, strength: float = 0.4) -> dict[str, tuple[list[int], array.array]]:
     """Random pairs: each seed is another voice, strong enough that greedy texts part within a few words."""
     rng = random.Random(seed)
     tensors = {}

@@ -38,7 +38,11 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "serve.log"
-        command = [BOBBY, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--model", DEMO, *options]
+        command = [BOBBY, "serve", "--model", DEMO, *options]
+        if "--host" not in options:
+            command += ["--host", "127.0.0.1"]
+        if "--port" not in options:
+            command += ["--port", self.port]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log,
                                             stdin=subprocess.DEVNULL, env=environment(home), cwd=home)

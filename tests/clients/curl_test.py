@@ -39,12 +39,14 @@ def test_a_client_that_leaves_frees_its_row(server):
     body = json.dumps(BODIES["/v1/completions"] | {"max_tokens": 4000})
     process = subprocess.Popen(["curl", "-sSN", server.url + "/v1/completions", "-H", "Content-Type: application/json",
                                 "-d", body], stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if line.startswith("data: "):
-            break
-    assert "bobby_rows_running 1" in server.metrics()
-    process.kill()
-    process.wait()
+    try:
+        for line in process.stdout:
+            if line.startswith("data: "):
+                break
+        assert "bobby_rows_running 1" in server.metrics()
+    finally:
+        process.kill()
+        process.wait()
     deadline = time.monotonic() + 5
     while "bobby_rows_running 0" not in server.metrics():
         assert time.monotonic() < deadline, "the row still runs"

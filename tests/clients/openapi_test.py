@@ -2,7 +2,8 @@
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (content_type_conformance, response_headers_conformance,
                                                response_schema_conformance, status_code_conformance)
@@ -13,8 +14,12 @@ PATHS = {"/health", "/ready", "/metrics", "/openapi.json", "/v1/models", "/v1/ch
          "/v1/posts", "/v1/adapters", "/v1/adapters/{name}", "/v1/drafts", "/v1/drafts/{id}", "/v1/settings"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
           response_schema_conformance]
+EXAMPLES = 15  # of each operation and mode
 # What makes a request longer without making it another kind of request.
 SMALL = {"max_tokens": 3, "max_completion_tokens": 3, "n": 2, "count": 2, "retries": 1}
+DEFAULTS = {"/v1/posts": {"max_tokens": 3, "retries": 0, "count": 1}, "/v1/chat/completions": {"max_tokens": 3},
+            "/v1/completions": {"max_tokens": 3}}
+LARGEST = {"max_tokens": 10**6, "max_completion_tokens": 10**6, "n": 128, "count": 10, "retries": 1000}
 
 
 @pytest.fixture(scope="module")
@@ -30,31 +35,38 @@ def document(own):
     return response.json()
 
 
-@pytest.fixture(scope="module")
-def api_schema(own, document):
-    return schemathesis.openapi.from_dict(document)
-
-
-schema = schemathesis.pytest.from_fixture("api_schema")
-
-
-def shorten(body) -> None:
-    """Valid but long requests become short ones; values out of range stay what they are."""
-    if not isinstance(body, dict):
+def shorten(path: str, body) -> None:
+    """Long requests become short ones; values out of range stay what they are."""
+    if path not in DEFAULTS or not isinstance(body, dict):
         return
+    for name, value in DEFAULTS[path].items():
+        body.setdefault(name, value)
     for name, most in SMALL.items():
         value = body.get(name)
-        if type(value) is int and most < value <= 10_000:
+        if type(value) is int and most < value <= LARGEST[name]:
             body[name] = most
 
 
-@schema.parametrize()
-@settings(max_examples=15, deadline=None, derandomize=True, database=None,
-          suppress_health_check=list(HealthCheck))
-def test_answers_are_as_described(case, own):
-    shorten(case.body)
-    case.call_and_validate(base_url=own.url, checks=CHECKS, timeout=60)
-    assert own.process.poll() is None, own.log_text()
+@pytest.mark.parametrize("mode", schemathesis.GenerationMode, ids=lambda mode: mode.name.lower())
+def test_answers_are_as_described(own, document, mode, subtests):
+    """Valid requests, and ones that break the description."""
+    schema = schemathesis.openapi.from_dict(document)
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None,
+                  suppress_health_check=list(HealthCheck))
+        def run(case):
+            shorten(operation.path, case.body)
+            case.call_and_validate(base_url=own.url, checks=CHECKS, timeout=30)
+
+        with subtests.test(operation.label):
+            try:
+                run()
+            except Unsatisfiable:
+                assert mode.is_negative  # a request without parts has none to break
+        assert own.process.poll() is None, own.log_text()
 
 
 def test_every_endpoint_is_described(document):
@@ -82,6 +94,6 @@ def test_the_examples_of_the_document_work(own, document):
         for example in examples:
             if path == "/v1/adapters":
                 continue  # names a folder that a test has not
-            shorten(example)
+            shorten(path, example)
             response = own.http.post(path, json=example)
             assert response.status_code in (200, 201), f"{path}: {response.text}"

@@ -103,7 +103,7 @@ def test_the_streamed_text_is_the_raw_one(server):
 
 
 def test_a_card_that_is_rejected_starts_over(server):
-    parts = stream(server, count=3, min_chars=200, retries=3)
+    parts = stream(server, count=5, min_chars=240, retries=3)
     attempts = {}
     for part in parts:
         if part["type"] == "text":
