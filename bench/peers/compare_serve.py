@@ -100,7 +100,8 @@ async def measure(contender, port: int, clients: int, with_adapters: bool, args)
         turn = number % (ADAPTERS + 1)
         adapter = turn if with_adapters and turn < ADAPTERS else None
         for request in range(args.requests):
-            prompt = (f"Client {number} of {clients} in its turn {request} wants to know more about the slow trains of "
+            kind = "new" if with_adapters else "old"
+            prompt = (f"{kind.title()} client {number} of {clients} in its turn {request} wants to know more about the slow trains of "
                       "the north, and about the people who wait for them in the rain:")
             start = time.monotonic()
             answer = await post(port, "/v1/completions", contender.body(adapter) | {
