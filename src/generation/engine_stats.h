@@ -28,7 +28,8 @@ struct EngineStats {
   std::uint64_t cached_prompt_tokens = 0;  ///< of those, found and not computed
   std::uint64_t generated_tokens = 0;
   std::uint64_t steps = 0;
-  std::uint64_t kv_saturated = 0;  ///< numbers that fp16 cells could not hold
+  std::uint64_t kv_saturated =
+      0;  ///< numbers that fp16 cells could not hold, when a request last ended
   double step_seconds = 0.0;
 };
 

@@ -30,6 +30,7 @@ class KvPool {
   std::int64_t blocks_in_use() const { return blocks() - (blocks_ ? blocks_->free_blocks() : 0); }
   std::int64_t blocks_cached() const { return cache_ ? cache_->size() : 0; }
   std::size_t bytes() const;
+  /// Waits for the device.
   std::uint64_t saturated() const;
   KvStorage& storage() { return *storage_; }
 

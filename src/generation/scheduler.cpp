@@ -110,13 +110,14 @@ void Scheduler::release(Job& job) {
 /// Tells who asked.
 void Scheduler::finish(Job& job) {
   job.trace.total_ms = job.now_ms() + job.trace.encode_ms;
+  counters_.kv_saturated = pool_.saturated();
   if (job.error) {
     const bool cancelled = job.error->code == ErrorCode::kCancelled;
     ++(cancelled ? counters_.requests_cancelled : counters_.requests_failed);
     job.on_done(fail(*std::move(job.error)));
     return;
   }
-  job.trace.kv_saturated = pool_.saturated() - job.saturated_before;
+  job.trace.kv_saturated = counters_.kv_saturated - job.saturated_before;
   for (Completion& completion : job.completions) {
     completion.seed = job.request.seed;
     completion.prefill_ms = job.prefill_ms;
@@ -143,7 +144,6 @@ void Scheduler::tell(EngineStats& stats) const {
   stats.kv_blocks_in_use = pool_.blocks_in_use();
   stats.kv_blocks_cached = pool_.blocks_cached();
   stats.kv_bytes = pool_.bytes();
-  stats.kv_saturated = pool_.saturated();
 }
 
 }  // namespace bobby::detail

@@ -1,5 +1,6 @@
 #include "server/api/adapters_endpoint.h"
 
+#include <algorithm>
 #include <array>
 
 #include "server/api/errors.h"
@@ -94,6 +95,16 @@ awaitable<void> load_adapter(Service& service, http::Exchange& exchange) {
 
 awaitable<void> unload_adapter(Service& service, http::Exchange& exchange) {
   const std::string& name = exchange.request().parts.at("name");
+  const auto& defaults = service.defaults.adapters;
+  if (std::ranges::find(defaults, name, &AdapterChoice::name) != defaults.end()) {
+    const Error error = {.code = ErrorCode::kMismatch,
+                         .where = name,
+                         .problem = "is what requests get that name no adapter",
+                         .hint = "start the server without it to let go of it"};
+    http::Response response = error_response(409, error, "name");
+    co_await exchange.respond(std::move(response));
+    co_return;
+  }
   const Result<void> unloaded = service.adapters->unload(name);
   if (!unloaded) {
     http::Response response = error_response(unloaded.error());

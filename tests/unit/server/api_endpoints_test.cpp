@@ -150,6 +150,13 @@ TEST_F(Endpoints, AdaptersAreLoadedAndTakenOut) {
   EXPECT_EQ(ask("DELETE", "/v1/adapters/v").response.status, 404);
 }
 
+TEST_F(Endpoints, AnAdapterThatRequestsGetUnaskedStays) {
+  service_.defaults.adapters = {{"v", std::nullopt}};
+  EXPECT_EQ(ask("POST", "/v1/adapters", R"({"path":"/a","name":"v"})").response.status, 201);
+  EXPECT_EQ(ask("DELETE", "/v1/adapters/v").response.status, 409);
+  EXPECT_EQ(ask("GET", "/v1/adapters").json()["data"].size(), 1u);
+}
+
 TEST_F(Endpoints, ReadinessIsTold) {
   EXPECT_EQ(ask("GET", "/health").json()["status"], "alive");
   EXPECT_EQ(ask("GET", "/ready").json()["status"], "ready");
