@@ -89,6 +89,7 @@ function reserve(section, request, limit) {
   const a_line = Math.max(12, Math.floor(width / (Number.parseFloat(style.fontSize) * 0.5)));
   const tokens = request.max_tokens ?? 100;
   const characters = Math.min(limit > 0 ? limit : 600, tokens * 4.4);
+  section.classList.remove("giving-back");
   section.style.setProperty("--reserve", String(Math.min(16, Math.ceil(characters / a_line))));
   reserved.add(section);
 }
@@ -98,7 +99,10 @@ function giveBackRoom(whatever = false) {
   const posts = byId("posts");
   const in_use = running.size > 0 || posts.matches(":hover") || posts.contains(document.activeElement) || Date.now() - last_touch < 2500;
   if (in_use && !whatever) return;
-  for (const section of reserved) section.style.removeProperty("--reserve");
+  for (const section of reserved) {
+    section.classList.add("giving-back");
+    section.style.removeProperty("--reserve");
+  }
   reserved.clear();
 }
 
