@@ -281,12 +281,8 @@ std::vector<AdapterEntry> AdapterRegistry::list() const {
 Result<AdapterUse> AdapterRegistry::find(const AdapterChoice& choice) {
   const std::lock_guard one(state_->reading);
   BOBBY_TRY(const std::shared_ptr<Version> version, state_->version_of(choice.name));
-  const Adapter& adapter = *version->adapter;
-  if (choice.scale && adapter.scale == 0.0f)
-    return fail({.code = ErrorCode::kUsage,
-                 .where = fmt::format("adapter '{}'", choice.name),
-                 .problem = "has scale 0, which no other scale can take the place of"});
-  const float factor = choice.scale ? *choice.scale / adapter.scale : 1.0f;
+  BOBBY_TRY(const float factor, scale_factor(*version->adapter, choice.scale,
+                                             fmt::format("adapter '{}'", choice.name)));
   BOBBY_TRY(auto attached, state_->attach(*version, factor));
   return AdapterUse{std::move(attached), factor};
 }

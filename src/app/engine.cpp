@@ -31,17 +31,20 @@ Result<ChosenAdapter> load_one(const std::string& text, const Environment& envir
 
 }  // namespace
 
+Result<float> scale_factor(const Adapter& adapter, std::optional<float> scale, std::string where) {
+  if (!scale) return 1.0f;
+  if (adapter.scale == 0.0f)
+    return fail({.code = ErrorCode::kUsage,
+                 .where = std::move(where),
+                 .problem = "has scale 0, which no other scale can take the place of"});
+  return *scale / adapter.scale;
+}
+
 Result<ChosenAdapter> load_chosen_adapter(AdapterName name) {
   ChosenAdapter chosen;
   chosen.name = std::move(name);
   BOBBY_TRY(Adapter adapter, load_adapter(chosen.name.folder));
-  if (chosen.name.scale) {
-    if (adapter.scale == 0.0f)
-      return fail({.code = ErrorCode::kUsage,
-                   .where = chosen.name.folder.string(),
-                   .problem = "has scale 0, which no other scale can take the place of"});
-    chosen.factor = *chosen.name.scale / adapter.scale;
-  }
+  BOBBY_TRY(chosen.factor, scale_factor(adapter, chosen.name.scale, chosen.name.folder.string()));
   chosen.adapter = std::make_shared<const Adapter>(std::move(adapter));
   return chosen;
 }

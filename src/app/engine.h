@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "app/locate.h"
@@ -31,6 +33,9 @@ struct ChosenAdapter {
   std::shared_ptr<const Adapter> adapter;
   float factor = 1.0f;
 };
+
+/// What makes the folder's own scale the one that was given, if one was. kUsage: it is 0.
+Result<float> scale_factor(const Adapter& adapter, std::optional<float> scale, std::string where);
 
 /// Reads the adapter in name.folder. kUsage: a scale for a folder whose own is 0.
 Result<ChosenAdapter> load_chosen_adapter(AdapterName name);

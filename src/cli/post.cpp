@@ -14,6 +14,7 @@
 #include "cli/measure.h"
 #include "cli/signals.h"
 #include "cli/stream_view.h"
+#include "posts/post_json.h"
 #include "posts/post_writer.h"
 
 namespace bobby::cli {
@@ -42,18 +43,6 @@ Result<CountAndPrompt> count_and_prompt(const Invocation& invocation) {
     wanted.prompt = first;
   }
   return wanted;
-}
-
-nlohmann::ordered_json post_json(const Post& post) {
-  return {{"text", post.text},
-          {"graphemes", post.graphemes},
-          {"tokens", post.tokens},
-          {"seed", post.seed},
-          {"finish_reason", finish_reason_name(post.finish_reason)},
-          {"tries", post.tries},
-          {"mean_logprob", post.mean_logprob},
-          {"prefill_ms", post.prefill_ms},
-          {"decode_tok_s", post.decode_tok_s}};
 }
 
 void show_speed(Console& console, const Generator& generator, const LoadedModel& loaded,

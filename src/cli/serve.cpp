@@ -14,6 +14,7 @@
 #include "base/sha256.h"
 #include "cli/command.h"
 #include "cli/termination.h"
+#include "posts/sentence_finish.h"
 #include "server/api/posts_request.h"
 #include "server/api/routes.h"
 #include "server/http/api_keys.h"
@@ -133,6 +134,8 @@ class Loading {
       if (stopped_) throw LoadStopped();
       service_.readiness.progress(progress);
     }));
+    service_.defaults.post.sentence_finish =
+        std::make_shared<const SentenceFinish>(*loaded->tokenizer);
     service_.readiness.progress({"adapters", 0, service_.defaults.adapters.size()});
     for (const server::AdapterChoice& choice : service_.defaults.adapters)
       BOBBY_CHECK(service_.adapters->find(choice));

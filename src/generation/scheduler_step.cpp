@@ -94,15 +94,15 @@ void Scheduler::run_step() {
     if (!part.job->error) take(part, *logits, time);
   }
   const double step_ms = since_ms(begin.begin);
-  // A job's rows of a step are one entry of its trace.
-  for (std::size_t i = 0; i < parts_.size(); ++i) {
-    if (parts_[i].row == nullptr || (i > 0 && parts_[i - 1].job == parts_[i].job)) continue;
-    Job& job = *parts_[i].job;
-    const auto rows = std::count_if(parts_.begin(), parts_.end(), [&](const Part& part) {
-      return part.job == &job && part.row != nullptr;
+  // A job's rows, which stand together in a step, are one entry of its trace.
+  for (auto first = parts_.begin(); first != parts_.end() && first->row != nullptr;) {
+    Job& job = *first->job;
+    const auto end = std::find_if(first, parts_.end(), [&](const Part& part) {
+      return part.job != &job || part.row == nullptr;
     });
-    job.trace.steps.push_back({static_cast<std::int64_t>(rows), job.now_ms() - step_ms,
-                               time.forward_ms, step_ms - time.forward_ms});
+    job.trace.steps.push_back(
+        {end - first, job.now_ms() - step_ms, time.forward_ms, step_ms - time.forward_ms});
+    first = end;
   }
   adapt_prompts(step_ms, prompt_tokens);
   ++counters_.steps;

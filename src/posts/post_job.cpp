@@ -41,6 +41,17 @@ Result<void> validate(const PostRequest& request) {
   return fail(join_errors(std::move(errors)));
 }
 
+/// Tokens that end an answer.
+std::vector<std::int32_t> ends_of(const LoadedModel& loaded,
+                                  const std::vector<std::string>& stops) {
+  std::vector<std::int32_t> ids = loaded.model->config().eos_token_id;
+  for (const std::string& stop : stops)
+    if (const auto id = loaded.tokenizer->token_to_id(stop);
+        id && loaded.tokenizer->is_special(*id) && std::ranges::find(ids, *id) == ids.end())
+      ids.push_back(*id);
+  return ids;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PostJob>> PostJob::make(PostRequest request,
@@ -62,6 +73,7 @@ PostJob::PostJob(PostRequest request, std::shared_ptr<LoadedModel> loaded, std::
       rules_(request_.rules),
       slots_(request_.count) {
   rules_.stops.insert(rules_.stops.end(), request_.form.stops.begin(), request_.form.stops.end());
+  ends_ = ends_of(*loaded_, rules_.stops);
   settle();
 }
 
@@ -153,16 +165,6 @@ std::int64_t PostJob::room(std::string_view text) const {
   return rules_.char_limit - clean_post(text, rules).graphemes;
 }
 
-/// Tokens that end an answer.
-std::vector<std::int32_t> PostJob::ends() const {
-  std::vector<std::int32_t> ids = loaded_->model->config().eos_token_id;
-  for (const std::string& stop : rules_.stops)
-    if (const auto id = loaded_->tokenizer->token_to_id(stop);
-        id && loaded_->tokenizer->is_special(*id) && std::ranges::find(ids, *id) == ids.end())
-      ids.push_back(*id);
-  return ids;
-}
-
 LogitsRule PostJob::finish_rule() {
   return {.wants =
               [this](const RowSoFar& row) {
@@ -172,8 +174,8 @@ LogitsRule PostJob::finish_rule() {
               [this](const RowSoFar& row, std::span<float> logits) {
                 if (!request_.sentence_finish)
                   request_.sentence_finish =
-                      std::make_shared<const SentenceFinish>(*loaded_->tokenizer, ends());
-                request_.sentence_finish->apply(row.text, room(row.text), rules_.char_limit,
+                      std::make_shared<const SentenceFinish>(*loaded_->tokenizer);
+                request_.sentence_finish->apply(row.text, room(row.text), rules_.char_limit, ends_,
                                                 logits);
               }};
 }

@@ -54,7 +54,6 @@ class PostJob {
   std::size_t attempt_of(std::uint32_t index) const { return slots_[index].tries.size(); }
   bool long_enough(std::string_view text) const;
   std::int64_t room(std::string_view text) const;
-  std::vector<std::int32_t> ends() const;
   LogitsRule finish_rule();
   Post post(std::uint32_t index) const;
 
@@ -64,6 +63,7 @@ class PostJob {
   std::uint64_t seed_;
   std::size_t most_tries_;
   PostRules rules_;
+  std::vector<std::int32_t> ends_;  // tokens that end an answer
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> open_;  // posts that need another try
   bool cancelled_ = false;

@@ -19,8 +19,7 @@ void raise(std::span<const std::int32_t> tokens, float by, std::span<float> logi
 
 }  // namespace
 
-SentenceFinish::SentenceFinish(const Tokenizer& tokenizer, std::span<const std::int32_t> ends)
-    : ends_(ends.begin(), ends.end()) {
+SentenceFinish::SentenceFinish(const Tokenizer& tokenizer) {
   for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
     const auto bytes = tokenizer.token_bytes(id);
     // Dots that trail off end nothing.
@@ -30,12 +29,12 @@ SentenceFinish::SentenceFinish(const Tokenizer& tokenizer, std::span<const std::
 }
 
 void SentenceFinish::apply(std::string_view text, std::int64_t room, std::int64_t limit,
-                           std::span<float> logits) const {
+                           std::span<const std::int32_t> ends, std::span<float> logits) const {
   const std::int64_t whole = std::max<std::int64_t>(window(limit), 1);
   const float near = 1.0f - static_cast<float>(std::clamp<std::int64_t>(room, 0, whole)) /
                                 static_cast<float>(whole);
   if (ends_sentence(text))
-    raise(ends_, kEnd + (kEndAtLimit - kEnd) * near, logits);
+    raise(ends, kEnd + (kEndAtLimit - kEnd) * near, logits);
   else
     raise(sentence_ends_, kSentenceEnd * near, logits);
 }

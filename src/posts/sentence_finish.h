@@ -20,17 +20,16 @@ class SentenceFinish {
     return std::min<std::int64_t>(100, limit / 3);
   }
 
-  /// `ends`: tokens that end a text. Reads the whole vocabulary once.
-  SentenceFinish(const Tokenizer& tokenizer, std::span<const std::int32_t> ends);
+  /// Reads the whole vocabulary: make one for a model, and keep it.
+  explicit SentenceFinish(const Tokenizer& tokenizer);
 
-  /// `room`: graphemes left before `limit`, below window(limit); negative past it. logits:
-  /// [vocab_size].
+  /// `room`: graphemes left before `limit`, below window(limit); negative past it. `ends`: tokens
+  /// that end a text. logits: [vocab_size].
   void apply(std::string_view text, std::int64_t room, std::int64_t limit,
-             std::span<float> logits) const;
+             std::span<const std::int32_t> ends, std::span<float> logits) const;
 
  private:
   std::vector<std::int32_t> sentence_ends_;
-  std::vector<std::int32_t> ends_;
 };
 
 }  // namespace bobby

@@ -1,5 +1,7 @@
 #include "server/api/posts_json.h"
 
+#include "posts/post_json.h"
+
 namespace bobby::server {
 namespace {
 
@@ -9,17 +11,10 @@ std::int64_t missing(const PostBatch& batch, std::uint32_t count) {
 
 }  // namespace
 
-Json post_json(const Post& post) {
-  return {{"index", post.index},
-          {"text", post.text},
-          {"graphemes", post.graphemes},
-          {"tokens", post.tokens},
-          {"seed", post.seed},
-          {"finish_reason", finish_reason_name(post.finish_reason)},
-          {"tries", post.tries},
-          {"mean_logprob", post.mean_logprob},
-          {"prefill_ms", post.prefill_ms},
-          {"decode_tok_s", post.decode_tok_s}};
+Json numbered_json(const Post& post) {
+  Json json = {{"index", post.index}};
+  json.update(post_json(post));
+  return json;
 }
 
 Json rejected_json(const RejectedTry& rejected) {
@@ -31,7 +26,7 @@ Json rejected_json(const RejectedTry& rejected) {
 
 Json posts_answer_json(const PostBatch& batch, std::uint32_t count) {
   Json posts = Json::array();
-  for (const Post& post : batch.posts) posts.push_back(post_json(post));
+  for (const Post& post : batch.posts) posts.push_back(numbered_json(post));
   Json rejected = Json::array();
   for (const RejectedTry& each : batch.rejected) rejected.push_back(rejected_json(each));
   return {{"object", "list"},
@@ -53,7 +48,7 @@ std::vector<Json> PostsTold::news(const PostBatch& batch) {
     const auto told = posts_.find(post.index);
     if (told != posts_.end() && told->second == post.tries) continue;
     posts_[post.index] = post.tries;
-    events.push_back({{"type", "post"}, {"post", post_json(post)}});
+    events.push_back({{"type", "post"}, {"post", numbered_json(post)}});
   }
   return events;
 }

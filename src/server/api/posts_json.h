@@ -12,7 +12,8 @@
 
 namespace bobby::server {
 
-Json post_json(const Post& post);
+/// A post with its number in the request.
+Json numbered_json(const Post& post);
 Json rejected_json(const RejectedTry& rejected);
 
 /// The whole answer of POST /v1/posts for `count` posts.
