@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/post_options.h"
 
 namespace bobby::cli {
 namespace {
@@ -39,18 +40,6 @@ Result<int> run(const Invocation& invocation) {
   return kDone;
 }
 
-constexpr Opt kOptions[] = {
-    Opt::kCount,      Opt::kPrompt,
-    Opt::kPromptForm, Opt::kSystem,
-    Opt::kMaxTokens,  Opt::kTemperature,
-    Opt::kTopP,       Opt::kTopK,
-    Opt::kMinP,       Opt::kRepetitionPenalty,
-    Opt::kGreedy,     Opt::kSeed,
-    Opt::kCharLimit,  Opt::kHardLimit,
-    Opt::kMinChars,   Opt::kRetries,
-    Opt::kKeepEmojis, Opt::kKeepHashtags,
-};
-
 constexpr Example kExamples[] = {
     {"bobby config", "one setting a line: its key in a config file, its value, its origin"},
     {"BOBBY_TEMPERATURE=0.9 bobby config --json", "the same as JSON, one object a line"},
@@ -67,7 +56,7 @@ const Command kConfig = {
         "BOBBY_NAME, or the key `name` in ./bobby.toml or $XDG_CONFIG_HOME/bobby/config.toml; the "
         "first of these that has it wins.",
     .arguments = {},
-    .options = kOptions,
+    .options = kPostOptions,
     .examples = kExamples,
     .run = run,
 };

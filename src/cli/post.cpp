@@ -12,6 +12,7 @@
 #include "app/voice_setup.h"
 #include "cli/command.h"
 #include "cli/measure.h"
+#include "cli/post_options.h"
 #include "cli/signals.h"
 #include "cli/stream_view.h"
 #include "posts/post_json.h"
@@ -166,19 +167,7 @@ constexpr Argument kArguments[] = {
     {"COUNT", false, "How many posts, in place of --count"},
     {"PROMPT", false, "What to ask for, in place of --prompt"},
 };
-constexpr Opt kOptions[] = {
-    Opt::kCount,      Opt::kPrompt,
-    Opt::kPromptForm, Opt::kSystem,
-    Opt::kMaxTokens,  Opt::kTemperature,
-    Opt::kTopP,       Opt::kTopK,
-    Opt::kMinP,       Opt::kRepetitionPenalty,
-    Opt::kGreedy,     Opt::kSeed,
-    Opt::kCharLimit,  Opt::kHardLimit,
-    Opt::kMinChars,   Opt::kRetries,
-    Opt::kKeepEmojis, Opt::kKeepHashtags,
-    Opt::kRaw,        Opt::kStream,
-    Opt::kTrace,
-};
+constexpr auto kOptions = joined(kPostOptions, std::array{Opt::kRaw, Opt::kStream, Opt::kTrace});
 constexpr Example kExamples[] = {
     {"bobby post 3 \"write about coffee\"", "three posts, one a line"},
     {"bobby post --model ./Qwen3-8B-MLX-4bit --adapter ./adapters:10", "with a voice, at scale 10"},

@@ -13,6 +13,7 @@
 #include "app/version.h"
 #include "base/sha256.h"
 #include "cli/command.h"
+#include "cli/post_options.h"
 #include "cli/termination.h"
 #include "posts/sentence_finish.h"
 #include "server/api/posts_request.h"
@@ -223,39 +224,11 @@ Result<int> run(const Invocation& invocation) {
   return kDone;
 }
 
-constexpr Opt kOptions[] = {
-    Opt::kHost,
-    Opt::kPort,
-    Opt::kUnixSocket,
-    Opt::kApiKeyFile,
-    Opt::kMetricsKey,
-    Opt::kAllowOrigin,
-    Opt::kMaxRows,
-    Opt::kMaxQueue,
-    Opt::kKvMemory,
-    Opt::kRequestTimeout,
-    Opt::kAdapterDir,
-    Opt::kDrafts,
-    Opt::kLogFormat,
-    Opt::kCount,
-    Opt::kPrompt,
-    Opt::kPromptForm,
-    Opt::kSystem,
-    Opt::kMaxTokens,
-    Opt::kTemperature,
-    Opt::kTopP,
-    Opt::kTopK,
-    Opt::kMinP,
-    Opt::kRepetitionPenalty,
-    Opt::kGreedy,
-    Opt::kSeed,
-    Opt::kCharLimit,
-    Opt::kHardLimit,
-    Opt::kMinChars,
-    Opt::kRetries,
-    Opt::kKeepEmojis,
-    Opt::kKeepHashtags,
-};
+constexpr auto kOptions =
+    joined(std::array{Opt::kHost, Opt::kPort, Opt::kUnixSocket, Opt::kApiKeyFile, Opt::kMetricsKey,
+                      Opt::kAllowOrigin, Opt::kMaxRows, Opt::kMaxQueue, Opt::kKvMemory,
+                      Opt::kRequestTimeout, Opt::kAdapterDir, Opt::kDrafts, Opt::kLogFormat},
+           kPostOptions);
 constexpr Example kExamples[] = {
     {"bobby serve", "the page and the API on http://127.0.0.1:4000"},
     {"bobby serve --adapter ./voice:10 --adapter-dir ./voices", "with a voice, and more to choose"},
