@@ -1,7 +1,7 @@
 // The posts of this visit, newest request first: writing them, writing one anew, keeping, deleting.
 import { ApiError, call, inWords, isAbort } from "./api.js";
 import { PostCard, isBusy } from "./card.js";
-import { byId, debounce, element, plural, scrollTo } from "./dom.js";
+import { byId, element, plural, scrollTo } from "./dom.js";
 import { announce, notice } from "./notices.js";
 import { breakOff, writePosts } from "./run.js";
 import { recall, remember } from "./store.js";
@@ -15,6 +15,7 @@ const reserved = new Set();
 let hooks = {};
 let frame = 0;
 let last_touch = 0;
+let saving = 0;
 let next_id = recall("next-post", 1);
 
 // hooks: runningChanged(bool), fieldError(error) -> bool, draftsChanged(), openDrafts(), retry(request)
@@ -29,10 +30,17 @@ export function startPosts(given) {
   byId("posts").addEventListener("pointerdown", () => {
     last_touch = Date.now();
   });
+  window.addEventListener("pagehide", saveNow);
+  // A phone may drop a page that it has hidden, and not say so.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) saveNow();
+  });
   refreshHead();
 }
 
-const save = debounce(() => {
+function saveNow() {
+  clearTimeout(saving);
+  saving = 0;
   const kept = [];
   let room = MOST_KEPT;
   for (const batch of batches) {
@@ -41,7 +49,12 @@ const save = debounce(() => {
     if (posts.length > 0) kept.push({ ...batch, posts: posts.map((post) => ({ ...post, previous: null, ...settledCopy(post) })) });
   }
   remember("posts", kept);
-}, 200);
+}
+
+// Not put off by what comes after: posts being written change with every token.
+function save() {
+  if (saving === 0) saving = setTimeout(saveNow, 200);
+}
 
 // A post that a reload finds half written is one that broke off.
 const settledCopy = (post) => (isBusy(post) ? { state: "broken", note: "broken off" } : {});

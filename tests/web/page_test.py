@@ -227,6 +227,35 @@ def test_nothing_typed_is_lost_by_a_reload(visit, view):
     expect(page.locator(".card-text")).to_have_text(text)
 
 
+def test_a_post_outlives_a_reload_the_moment_it_is_written(visit, view):
+    visitor = visit(view)
+    page = visitor.open()
+    visitor.write(prompt="write about rain", count=1, max_tokens=20)
+    # The reload in the same turn of the page that ends the writing: no timer of the page's runs between.
+    text = page.evaluate("""() => new Promise((done) => {
+      const ended = () => document.querySelector("#posts .card[data-state=settled]");
+      const look = () => {
+        if (!ended()) return requestAnimationFrame(look);
+        done(ended().querySelector(".card-text").textContent);
+        location.reload();
+      };
+      look();
+    })""")
+    visitor.wait_ready()
+    expect(page.locator(".card-text")).to_have_text(text)
+
+
+def test_a_page_that_is_dropped_unasked_keeps_what_was_being_written(visit, view):
+    visitor = visit(view)
+    page = visitor.open()
+    visitor.write(prompt="write about the sea", count=3, max_tokens=100)
+    visitor.until_some_text()
+    # No event tells a page that it is killed; what it has saved by then is what there is.
+    visitor.until("(sessionStorage.getItem('bobby.posts') ?? '').includes('broken off')")
+    visitor.press("#stop")
+    visitor.wait_done()
+
+
 def test_the_colours_follow_the_system_and_the_toggle(visit, view):
     visitor = visit(view, color_scheme="dark")
     page = visitor.open()
