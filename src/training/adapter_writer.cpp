@@ -38,7 +38,8 @@ Result<void> read_one(const safetensors::File& file, TrainableTensor& tensor) {
   std::memcpy(tensor.value.data(), found->data.data(), found->data.size());
   for (const float value : tensor.value)
     if (!std::isfinite(value))
-      return fail({.code = ErrorCode::kNumeric, .where = where, .problem = "holds NaN or infinity"});
+      return fail(
+          {.code = ErrorCode::kNumeric, .where = where, .problem = "holds NaN or infinity"});
   return {};
 }
 

@@ -17,17 +17,22 @@ namespace fs = std::filesystem;
 tl::unexpected<Error> io_error(int number, const fs::path& path, std::string_view problem) {
   return fail({.code = ErrorCode::kIo,
                .where = path.string(),
-               .problem =
-                   fmt::format("{} ({})", problem, std::generic_category().message(number)),
+               .problem = fmt::format("{} ({})", problem, std::generic_category().message(number)),
                .hint = number == ENOSPC ? "make room on the disk" : ""});
 }
 
 fs::path beside(const fs::path& target, std::string_view what) {
   return target.parent_path() / fmt::format(".{}.{}", target.filename().string(), what);
 }
-fs::path partial_of(const fs::path& target) { return beside(target, "partial"); }
-fs::path complete_of(const fs::path& target) { return beside(target, "complete"); }
-fs::path replaced_of(const fs::path& target) { return beside(target, "replaced"); }
+fs::path partial_of(const fs::path& target) {
+  return beside(target, "partial");
+}
+fs::path complete_of(const fs::path& target) {
+  return beside(target, "complete");
+}
+fs::path replaced_of(const fs::path& target) {
+  return beside(target, "replaced");
+}
 
 bool is_there(const fs::path& path) {
   std::error_code error;
@@ -117,6 +122,15 @@ Result<FolderReplacement> FolderReplacement::begin(const fs::path& target) {
 FolderReplacement::~FolderReplacement() {
   std::error_code ignored;
   if (!partial_.empty()) fs::remove_all(partial_, ignored);
+}
+
+Result<void> FolderReplacement::write(std::string_view file_name, std::string_view bytes) const {
+  const fs::path file = partial_ / file_name;
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor < 0) return io_error(errno, file, "cannot be written");
+  Result<void> written = write_all(descriptor, bytes, file);
+  if (::close(descriptor) != 0 && written) written = io_error(errno, file, "cannot be written");
+  return written;
 }
 
 Result<void> FolderReplacement::commit() {

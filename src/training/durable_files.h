@@ -31,6 +31,8 @@ class FolderReplacement {
 
   /// Where to write.
   const std::filesystem::path& path() const { return partial_; }
+  /// Writes a small file there. kIo.
+  Result<void> write(std::string_view file_name, std::string_view bytes) const;
   /// Syncs every file and puts the folder in its place. Call once, last. kIo: the old one stays.
   Result<void> commit();
 

@@ -104,9 +104,9 @@ std::string event_text_record(double wall_time, std::int64_t step, std::string_v
   std::string shape;
   put_bytes(shape, 2, std::string("\x08\x01", 2));  // TensorShapeProto.dim { size: 1 }
   std::string tensor;
-  put_number(tensor, 1, 7);      // TensorProto.dtype: DT_STRING
-  put_bytes(tensor, 2, shape);   // TensorProto.tensor_shape
-  put_bytes(tensor, 8, text);    // TensorProto.string_val
+  put_number(tensor, 1, 7);     // TensorProto.dtype: DT_STRING
+  put_bytes(tensor, 2, shape);  // TensorProto.tensor_shape
+  put_bytes(tensor, 8, text);   // TensorProto.string_val
   std::string value;
   put_bytes(value, kTag, tag);
   put_bytes(value, kTensor, tensor);

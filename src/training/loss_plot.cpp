@@ -47,7 +47,7 @@ Axis make_axis(double low, double high, double count, double from, double to) {
 }
 
 std::vector<Point> points_of(std::span<const MetricsRow> rows,
-                             std::optional<double> MetricsRow::* loss) {
+                             std::optional<double> MetricsRow::*loss) {
   std::vector<Point> points;
   for (const MetricsRow& row : rows)
     if (row.*loss && std::isfinite(*(row.*loss)))

@@ -105,8 +105,8 @@ Result<MetricsFiles> MetricsFiles::open(const fs::path& folder, const MetricsPos
     auto row = parse_metrics_json(line);
     ++number;
     if (!row)
-      return fail(std::move(row).error().in(
-          fmt::format("{}:{}", (folder / kLines).string(), number)));
+      return fail(
+          std::move(row).error().in(fmt::format("{}:{}", (folder / kLines).string(), number)));
     files.rows_.push_back(*std::move(row));
   }
   BOBBY_CHECK(files.begin());
@@ -130,9 +130,8 @@ Result<void> MetricsFiles::add(const MetricsRow& row) {
 Result<void> MetricsFiles::add(const SampleText& sample) {
   BOBBY_CHECK(file(kSamples).append(sample_json(sample) + "\n"));
   const std::string text = fmt::format("{}\n\n> {}", sample.prompt, sample.text);
-  return file(kEvents).append(
-      event_text_record(seconds_since_1970(), sample.iteration,
-                        fmt::format("sample/{}", sample.seed), text));
+  return file(kEvents).append(event_text_record(seconds_since_1970(), sample.iteration,
+                                                fmt::format("sample/{}", sample.seed), text));
 }
 
 Result<void> MetricsFiles::draw() {
