@@ -40,14 +40,14 @@ struct Dropout {
 /// A trained low-rank pair of one projection: out = multiplier * (x W^T + scale * (x A^T) B) +
 /// bias.
 struct TrainingLora {
-  Activation a;           ///< [rank, in_features]
-  Activation b;           ///< [rank, out_features]
-  Activation multiplier;  ///< DoRA: [1, out_features], magnitude / norm; data null: plain LoRA
-  Activation a_gradient;  ///< [rank, in_features], added to
-  Activation b_gradient;  ///< [rank, out_features], added to
-  Activation multiplier_gradient;  ///< DoRA: [1, out_features], added to
+  Activation a = {};           ///< [rank, in_features]
+  Activation b = {};           ///< [rank, out_features]
+  Activation multiplier = {};  ///< DoRA: [1, out_features], magnitude / norm; data null: plain LoRA
+  Activation a_gradient = {};  ///< [rank, in_features], added to
+  Activation b_gradient = {};  ///< [rank, out_features], added to
+  Activation multiplier_gradient = {};  ///< DoRA: [1, out_features], added to
   float scale = 1.0f;
-  Dropout dropout;
+  Dropout dropout = {};
 };
 
 /// One projection of linear() and linear_backward().
@@ -55,52 +55,54 @@ struct TrainingProjection {
   const Weight* weight = nullptr;      ///< [out_features, in_features], frozen
   const Weight* bias = nullptr;        ///< dense [1, out_features], frozen, or null
   const TrainingLora* lora = nullptr;  ///< null: nothing is trained here
-  Activation out;                      ///< forward: [rows, out_features], written
-  Activation out_gradient;  ///< backward: [rows, out_features]; with DoRA it is overwritten
-  Activation low;       ///< with lora: [rows, rank], x A^T; the forward leaves it, backward reads
-  Activation unscaled;  ///< DoRA: [rows, out_features], out before multiplier and bias; as `low`
+  Activation out = {};                 ///< forward: [rows, out_features], written
+  Activation out_gradient = {};  ///< backward: [rows, out_features]; with DoRA it is overwritten
+  Activation low =
+      {};  ///< with lora: [rows, rank], scale * x A^T: the forward leaves it to the backward
+  Activation unscaled =
+      {};  ///< DoRA: [rows, out_features], out before multiplier and bias; as `low`
 };
 
 /// Arguments of rope(): q = rotate(q_norm(q_projected)), the same for k, positions by sequence.
 struct TrainingRope {
-  Activation q_projected;          ///< [rows, num_attention_heads * head_dim]
-  Activation k_projected;          ///< [rows, num_key_value_heads * head_dim]
-  Activation q;                    ///< forward: written; backward: the gradient of q, read
-  Activation k;                    ///< forward: written; backward: the gradient of k, read
+  Activation q_projected = {};     ///< [rows, num_attention_heads * head_dim]
+  Activation k_projected = {};     ///< [rows, num_key_value_heads * head_dim]
+  Activation q = {};               ///< forward: written; backward: the gradient of q, read
+  Activation k = {};               ///< forward: written; backward: the gradient of k, read
   const Weight* q_norm = nullptr;  ///< dense [1, head_dim], frozen; null: none
   const Weight* k_norm = nullptr;
   float rms_norm_eps = 0.0f;
   const Weight* inv_freq = nullptr;  ///< dense f32 [1, head_dim / 2]; pairs are (i, i + head_dim/2)
-  std::span<const TrainingSequence> sequences;
+  std::span<const TrainingSequence> sequences = {};
 };
 
 /// Arguments of attention(): causal softmax(q k^T * scale) v within each sequence, grouped-query.
 struct TrainingAttention {
-  Activation q;    ///< [rows, num_attention_heads * head_dim]
-  Activation k;    ///< [rows, num_key_value_heads * head_dim]
-  Activation v;    ///< [rows, num_key_value_heads * head_dim]
-  Activation out;  ///< [rows, num_attention_heads * head_dim]
+  Activation q = {};    ///< [rows, num_attention_heads * head_dim]
+  Activation k = {};    ///< [rows, num_key_value_heads * head_dim]
+  Activation v = {};    ///< [rows, num_key_value_heads * head_dim]
+  Activation out = {};  ///< [rows, num_attention_heads * head_dim]
   std::int64_t head_dim = 0;
   float scale = 0.0f;
-  std::span<const TrainingSequence> sequences;
+  std::span<const TrainingSequence> sequences = {};
 };
 
 /// What attention_backward() takes and gives besides: all overwritten but the first.
 struct TrainingAttentionGradient {
-  Activation out;
-  Activation q;
-  Activation k;
-  Activation v;
+  Activation out = {};
+  Activation q = {};
+  Activation k = {};
+  Activation v = {};
 };
 
 /// Arguments of cross_entropy(): the head and the loss of its logits, which never stand whole.
 struct TrainingCrossEntropy {
-  Activation x;                           ///< [rows, hidden_size], after the last norm
-  const Weight* head = nullptr;           ///< [vocab_size, hidden_size], frozen
-  std::span<const std::int32_t> targets;  ///< [rows], host memory
-  std::span<const float> weights;         ///< [rows], host memory; 0: the row costs nothing
-  std::span<double> row_loss;             ///< [rows], host memory: -log p(target), not weighted
-  Activation x_gradient;  ///< of sum(weights * row_loss), overwritten; data null: not computed
+  Activation x = {};                           ///< [rows, hidden_size], after the last norm
+  const Weight* head = nullptr;                ///< [vocab_size, hidden_size], frozen
+  std::span<const std::int32_t> targets = {};  ///< [rows], host memory
+  std::span<const float> weights = {};         ///< [rows], host memory; 0: the row costs nothing
+  std::span<double> row_loss = {};  ///< [rows], host memory: -log p(target), not weighted
+  Activation x_gradient = {};  ///< of sum(weights * row_loss), overwritten; data null: not computed
 };
 
 class TrainingOps {
@@ -113,8 +115,8 @@ class TrainingOps {
   virtual Result<void> copy_out(Activation from, std::span<float> host) = 0;
   virtual void zero(Activation x) = 0;
   virtual void copy(Activation from, Activation to) = 0;
-  /// x += y.
-  virtual void add(Activation x, Activation y) = 0;
+  /// out = x + y. `out` may be `x`.
+  virtual void add(Activation x, Activation y, Activation out) = 0;
 
   /// out[i] = row tokens[i] of `table`.
   virtual void embed(const Weight& table, std::span<const std::int32_t> tokens, Activation out) = 0;

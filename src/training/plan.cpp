@@ -37,6 +37,7 @@ struct Measured {
 // what is set up once.
 Result<Measured> measure_step(const TrainingRun& run) {
   const TrainingConfig& config = *run.config;
+  BOBBY_CHECK(run.network->upload());
   const std::int64_t count =
       std::min(run.data->training_count(),
                config.batch_size * (config.compat_mlx ? 1 : config.grad_accumulation_steps));
