@@ -79,7 +79,7 @@ bool is_flag(const Setting& setting) {
   return setting.origin.starts_with("--") || setting.origin.starts_with("-");
 }
 
-void apply(const nlohmann::json& overrides, TrainingConfig& config) {
+void put_overrides(const nlohmann::json& overrides, TrainingConfig& config) {
   for (const Override& known : kOverrides) {
     const auto found = overrides.find(option(known.id).name);
     if (found != overrides.end() && found->is_string())
@@ -116,7 +116,7 @@ Result<RunIdentity> read_run_config(const Settings& settings, const RunIdentity*
     if (settings.given(known.id))
       overrides[std::string(option(known.id).name)] = settings.text(known.id);
   if (is_flag(settings.setting(Opt::kModel))) overrides["model"] = settings.text(Opt::kModel);
-  apply(overrides, config);
+  put_overrides(overrides, config);
   if (config.model.empty()) config.model = settings.text(Opt::kModel);
   if (config.data.empty())
     return fail({.code = ErrorCode::kUsage,
