@@ -15,7 +15,8 @@ struct Override {
 };
 
 constexpr Override kOverrides[] = {
-    {Opt::kTrainData, [](TrainingConfig& config, const std::string& value) { config.data = value; }},
+    {Opt::kTrainData,
+     [](TrainingConfig& config, const std::string& value) { config.data = value; }},
     {Opt::kAdapterPath,
      [](TrainingConfig& config, const std::string& value) { config.adapter_path = value; }},
     {Opt::kIters,
@@ -23,12 +24,10 @@ constexpr Override kOverrides[] = {
        config.iters = integer_value(value);
        config.epochs.reset();
      }},
-    {Opt::kEpochs,
-     [](TrainingConfig& config, const std::string& value) { config.epochs = integer_value(value); }},
-    {Opt::kBatchSize,
-     [](TrainingConfig& config, const std::string& value) {
-       config.batch_size = integer_value(value);
-     }},
+    {Opt::kEpochs, [](TrainingConfig& config,
+                      const std::string& value) { config.epochs = integer_value(value); }},
+    {Opt::kBatchSize, [](TrainingConfig& config,
+                         const std::string& value) { config.batch_size = integer_value(value); }},
     {Opt::kGradAccumulation,
      [](TrainingConfig& config, const std::string& value) {
        config.grad_accumulation_steps = integer_value(value);
@@ -37,10 +36,8 @@ constexpr Override kOverrides[] = {
      [](TrainingConfig& config, const std::string& value) {
        config.learning_rate = number_value(value);
      }},
-    {Opt::kNumLayers,
-     [](TrainingConfig& config, const std::string& value) {
-       config.num_layers = integer_value(value);
-     }},
+    {Opt::kNumLayers, [](TrainingConfig& config,
+                         const std::string& value) { config.num_layers = integer_value(value); }},
     {Opt::kMaxSeqLength,
      [](TrainingConfig& config, const std::string& value) {
        config.max_seq_length = integer_value(value);
@@ -53,14 +50,10 @@ constexpr Override kOverrides[] = {
      [](TrainingConfig& config, const std::string& value) {
        config.steps_per_eval = integer_value(value);
      }},
-    {Opt::kSaveEvery,
-     [](TrainingConfig& config, const std::string& value) {
-       config.save_every = integer_value(value);
-     }},
-    {Opt::kValBatches,
-     [](TrainingConfig& config, const std::string& value) {
-       config.val_batches = integer_value(value);
-     }},
+    {Opt::kSaveEvery, [](TrainingConfig& config,
+                         const std::string& value) { config.save_every = integer_value(value); }},
+    {Opt::kValBatches, [](TrainingConfig& config,
+                          const std::string& value) { config.val_batches = integer_value(value); }},
     {Opt::kTrainSeed,
      [](TrainingConfig& config, const std::string& value) {
        config.seed = static_cast<std::uint64_t>(integer_value(value));
@@ -70,8 +63,7 @@ constexpr Override kOverrides[] = {
 Result<std::string> read_text(const std::string& file) {
   std::ifstream stream(file, std::ios::binary);
   std::string text((std::istreambuf_iterator<char>(stream)), {});
-  if (!stream)
-    return fail({.code = ErrorCode::kIo, .where = file, .problem = "cannot be read"});
+  if (!stream) return fail({.code = ErrorCode::kIo, .where = file, .problem = "cannot be read"});
   return text;
 }
 
@@ -119,11 +111,11 @@ Result<RunIdentity> read_run_config(const Settings& settings, const RunIdentity*
   put_overrides(overrides, config);
   if (config.model.empty()) config.model = settings.text(Opt::kModel);
   if (config.data.empty())
-    return fail({.code = ErrorCode::kUsage,
-                 .where = settings.given(Opt::kTrainConfig) ? settings.text(Opt::kTrainConfig)
-                                                            : "--data",
-                 .problem = "names no data",
-                 .hint = "`data` is the folder with train.jsonl and valid.jsonl"});
+    return fail(
+        {.code = ErrorCode::kUsage,
+         .where = settings.given(Opt::kTrainConfig) ? settings.text(Opt::kTrainConfig) : "--data",
+         .problem = "names no data",
+         .hint = "`data` is the folder with train.jsonl and valid.jsonl"});
   identity.overrides = overrides.dump();
   return identity;
 }

@@ -33,9 +33,8 @@ bool is_there(const fs::path& path) {
 // The folder of the run to resume: the one named, or what holds it when it is a checkpoint itself.
 fs::path run_folder(const fs::path& named) {
   const fs::path folder = named.has_filename() ? named : named.parent_path();
-  return folder.filename() == kLastFolder && !is_there(folder / kLastFolder)
-             ? folder.parent_path()
-             : folder;
+  return folder.filename() == kLastFolder && !is_there(folder / kLastFolder) ? folder.parent_path()
+                                                                             : folder;
 }
 
 Result<void> take_folder(const Settings& settings, TrainingSetup& setup, const fs::path& folder) {
@@ -95,9 +94,9 @@ Result<void> read_data(TrainingSetup& setup, const Tokenizer& tokenizer) {
                  .where = (folder / "train.jsonl").string(),
                  .problem = "holds nothing to train"});
   if (setup.data.validation.examples.empty())
-    setup.notes.push_back(fmt::format(
-        "no validation set ({}): there will be no best adapter and no early stop",
-        (folder / "valid.jsonl").string()));
+    setup.notes.push_back(
+        fmt::format("no validation set ({}): there will be no best adapter and no early stop",
+                    (folder / "valid.jsonl").string()));
   return {};
 }
 
@@ -105,8 +104,8 @@ void note_dataset(const Dataset& dataset, std::int64_t longest_allowed,
                   std::vector<std::string>& notes) {
   const std::string name = dataset.file.filename().string();
   const auto note = [&](std::int64_t count, std::string_view what) {
-    if (count > 0) notes.push_back(fmt::format("{}: {} of {} records {}", name, count,
-                                               dataset.records, what));
+    if (count > 0)
+      notes.push_back(fmt::format("{}: {} of {} records {}", name, count, dataset.records, what));
   };
   const std::string limit =
       fmt::format("{} tokens (the longest has {})", longest_allowed, dataset.longest);
@@ -161,8 +160,8 @@ std::size_t input_cache_bytes(const TrainingSetup& setup) {
   const TrainingConfig& config = setup.config;
   constexpr std::uint64_t kUnknown = std::uint64_t{1} << 30;
   const std::int64_t records = setup.data.training_count();
-  const std::int64_t seen = config.epochs ? *config.epochs * records
-                                          : config.iters * config.batch_size;
+  const std::int64_t seen =
+      config.epochs ? *config.epochs * records : config.iters * config.batch_size;
   if (!config.cache_inputs || seen <= records) return 0;
   return static_cast<std::size_t>(setup.available > 0 ? setup.available / 4 : kUnknown);
 }

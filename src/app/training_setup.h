@@ -39,8 +39,8 @@ struct TrainingSetup {
 /// that of the run to resume), and what its parts report.
 Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings, bool plan);
 
-/// Writes posts with the adapter as it is now, for TrainingWatch::write_samples. The model is loaded
-/// a second time, when the first is asked for; on the CPU both share the mapped file.
+/// Writes posts with the adapter as it is now, for TrainingWatch::write_samples. The model is
+/// loaded a second time, when the first is asked for; on the CPU both share the mapped file.
 class TrainingSamples {
  public:
   /// Both must outlive it.

@@ -7,21 +7,10 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,
-    &kServe,
-    &kTrain,
-    &kModelInspect,
-    &kModelVerify,
-    &kModelImportGguf,
-    &kModelQuantize,
-    &kModelSynth,
-    &kModelLogits,
-    &kAdapterInspect,
-    &kTokenize,
-    &kBench,
-    &kConfig,
-    &kCompletions,
-    &kMan,
+    &kPost,        &kServe,           &kTrain,         &kModelInspect,
+    &kModelVerify, &kModelImportGguf, &kModelQuantize, &kModelSynth,
+    &kModelLogits, &kAdapterInspect,  &kTokenize,      &kBench,
+    &kConfig,      &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -57,9 +46,8 @@ std::span<const Opt> common_options() {
 std::vector<Opt> common_options_of(const Command& command) {
   std::vector<Opt> options;
   for (const Opt common : kCommon)
-    if (std::ranges::none_of(command.options, [&](Opt own) {
-          return option(own).name == option(common).name;
-        }))
+    if (std::ranges::none_of(command.options,
+                             [&](Opt own) { return option(own).name == option(common).name; }))
       options.push_back(common);
   return options;
 }

@@ -34,9 +34,9 @@ std::string report_line(const MetricsRow& row) {
   if (row.val_loss)
     return fmt::format("iteration {:>6}  validation loss {:.4f}  perplexity {:.2f}", row.iteration,
                        *row.val_loss, std::exp(*row.val_loss));
-  return fmt::format("iteration {:>6}  training loss   {:.4f}  rate {:.3g}  {:.0f} tok/s  {} tokens",
-                     row.iteration, row.train_loss.value_or(0.0), row.learning_rate, row.tok_s,
-                     row.tokens);
+  return fmt::format(
+      "iteration {:>6}  training loss   {:.4f}  rate {:.3g}  {:.0f} tok/s  {} tokens",
+      row.iteration, row.train_loss.value_or(0.0), row.learning_rate, row.tok_s, row.tokens);
 }
 
 TrainingWatch make_watch(Console& console, TrainingSamples* samples) {
@@ -147,12 +147,15 @@ Result<int> run(const Invocation& invocation) {
   return show_outcome(console, *setup, outcome);
 }
 
-constexpr Opt kOptions[] = {
-    Opt::kTrainConfig,    Opt::kPlan,      Opt::kResume,    Opt::kOverwrite,
-    Opt::kTrainData,      Opt::kAdapterPath, Opt::kIters,   Opt::kEpochs,
-    Opt::kBatchSize,      Opt::kGradAccumulation, Opt::kLearningRate, Opt::kNumLayers,
-    Opt::kMaxSeqLength,   Opt::kStepsPerReport, Opt::kStepsPerEval, Opt::kSaveEvery,
-    Opt::kValBatches,     Opt::kTrainSeed};
+constexpr Opt kOptions[] = {Opt::kTrainConfig,  Opt::kPlan,
+                            Opt::kResume,       Opt::kOverwrite,
+                            Opt::kTrainData,    Opt::kAdapterPath,
+                            Opt::kIters,        Opt::kEpochs,
+                            Opt::kBatchSize,    Opt::kGradAccumulation,
+                            Opt::kLearningRate, Opt::kNumLayers,
+                            Opt::kMaxSeqLength, Opt::kStepsPerReport,
+                            Opt::kStepsPerEval, Opt::kSaveEvery,
+                            Opt::kValBatches,   Opt::kTrainSeed};
 constexpr Example kExamples[] = {
     {"bobby train --config voice.yaml", "an adapter as the file says"},
     {"bobby train --config voice.yaml --plan", "what memory and time that will take"},

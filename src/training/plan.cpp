@@ -156,17 +156,15 @@ Result<TrainingPlan> make_plan(const TrainingRun& run, std::uint64_t available) 
   plan.records = run.data->training_count();
   for (const TrainingExample& example : run.data->training.examples) {
     plan.longest = std::max(plan.longest, length_of(example));
-    plan.mean_length +=
-        static_cast<double>(length_of(example)) / static_cast<double>(plan.records);
+    plan.mean_length += static_cast<double>(length_of(example)) / static_cast<double>(plan.records);
   }
   plan.batches_a_pass = config.compat_mlx
                             ? plan.records / config.batch_size
                             : (plan.records + config.batch_size - 1) / config.batch_size;
   plan.iterations = total_iterations(config, plan.batches_a_pass);
-  plan.updates = config.compat_mlx
-                     ? plan.iterations / config.grad_accumulation_steps
-                     : (plan.iterations + config.grad_accumulation_steps - 1) /
-                           config.grad_accumulation_steps;
+  plan.updates = config.compat_mlx ? plan.iterations / config.grad_accumulation_steps
+                                   : (plan.iterations + config.grad_accumulation_steps - 1) /
+                                         config.grad_accumulation_steps;
   plan.passes = static_cast<double>(plan.iterations) / static_cast<double>(plan.batches_a_pass);
   plan.rows = config.packing ? std::max(run.pack_tokens, plan.longest) : plan.longest;
   const std::int64_t step_rows = static_cast<std::int64_t>(
@@ -189,21 +187,21 @@ std::string plan_text(const TrainingPlan& plan) {
   text += fmt::format("weights     {}\n", megabytes(plan.weights));
   text += fmt::format("adapter     {}   with its gradients\n", megabytes(plan.adapter));
   text += fmt::format("optimizer   {}\n", megabytes(plan.optimizer));
-  text += fmt::format("activations {}   for {} tokens at once{}\n", megabytes(plan.activations),
-                      plan.rows,
-                      plan.layers > 0 ? fmt::format(", {:.1f} MB a layer",
-                                                    static_cast<double>(plan.activations) / 1e6 /
-                                                        static_cast<double>(plan.layers))
-                                      : "");
+  text += fmt::format(
+      "activations {}   for {} tokens at once{}\n", megabytes(plan.activations), plan.rows,
+      plan.layers > 0
+          ? fmt::format(", {:.1f} MB a layer", static_cast<double>(plan.activations) / 1e6 /
+                                                   static_cast<double>(plan.layers))
+          : "");
   text += fmt::format("input cache {}   at most\n", megabytes(plan.input_cache));
   text += fmt::format("total       {}", megabytes(plan.total()));
   if (plan.available > 0)
-    text += fmt::format("   of {:.0f} MB that are free: {}",
-                        static_cast<double>(plan.available) / 1e6,
-                        plan.fits() ? "it fits" : "it does not fit");
+    text +=
+        fmt::format("   of {:.0f} MB that are free: {}", static_cast<double>(plan.available) / 1e6,
+                    plan.fits() ? "it fits" : "it does not fit");
   if (plan.available > 0)
-    text += fmt::format("\nlargest batch in one piece: {} of the longest records",
-                        plan.largest_batch);
+    text +=
+        fmt::format("\nlargest batch in one piece: {} of the longest records", plan.largest_batch);
   text += fmt::format("\ntime        about {}, at {:.0f} tokens/s (measured on one step)\n",
                       duration_text(plan.seconds), plan.tok_s);
   return text;
