@@ -45,8 +45,11 @@ Result<std::vector<SampleText>> TrainingSamples::write(std::int64_t iteration,
     request.seed = wanted.seed;
     request.adapters = {{attached, 1.0f}};
     BOBBY_TRY(PostBatch batch, writer.write(request));
+    // What would be no post is a sample all the same.
     for (Post& post : batch.posts)
-      samples.push_back({iteration, prompt, wanted.seed + post.index, std::move(post.text)});
+      samples.push_back({iteration, prompt, wanted.seed, std::move(post.text)});
+    for (RejectedTry& rejected : batch.rejected)
+      samples.push_back({iteration, prompt, wanted.seed, std::move(rejected.text)});
   }
   return samples;
 }

@@ -1,6 +1,8 @@
 #include "training/run_files.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,18 @@ namespace bobby {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// The texts stay as they are for a whole run: they are written when they are not there yet.
+Result<void> write_if_changed(const fs::path& file, const std::string& text) {
+  std::ifstream stream(file, std::ios::binary);
+  const std::string there((std::istreambuf_iterator<char>(stream)), {});
+  if (stream && there == text) return {};
+  return write_file_durably(file, text);
+}
+
+}  // namespace
+
 Result<RunFiles> RunFiles::open(const fs::path& folder, const AdapterTexts& texts,
                                 const MetricsPosition& position, std::int64_t keep_checkpoints) {
   BOBBY_TRY(MetricsFiles metrics, MetricsFiles::open(folder, position));
@@ -19,8 +33,8 @@ Result<RunFiles> RunFiles::open(const fs::path& folder, const AdapterTexts& text
 
 Result<void> RunFiles::write_adapter(std::span<const TrainableTensor> tensors) {
   BOBBY_CHECK(write_adapter_tensors(folder_ / kAdapterFile, tensors));
-  BOBBY_CHECK(write_file_durably(folder_ / kAdapterConfigFile, texts_.adapter_config));
-  return write_file_durably(folder_ / kVoiceFile, texts_.voice);
+  BOBBY_CHECK(write_if_changed(folder_ / kAdapterConfigFile, texts_.adapter_config));
+  return write_if_changed(folder_ / kVoiceFile, texts_.voice);
 }
 
 Result<void> RunFiles::write_numbered(std::int64_t iteration,

@@ -62,23 +62,31 @@ Result<TrainingOutcome> TrainingLoop::run() {
 
 Result<void> TrainingLoop::loop() {
   TrainingState& state = parts_.state;
-  BOBBY_CHECK(validate_first());
   while ((state.iteration < parts_.iterations || replaying()) && !stops_early()) {
     if (cancelled()) return {};
+    if (validation_is_due()) {
+      BOBBY_CHECK(validate(validation_batches(), state.iteration));
+      BOBBY_CHECK(save());  // a validation is worth keeping
+      continue;
+    }
     const std::int64_t before = at_;
     const bool replayed = replaying();
     BOBBY_CHECK(compat() ? compat_iteration() : group());
     if (replayed || at_ == before) continue;
     show_progress("training", state.iteration, parts_.iterations);
     BOBBY_CHECK(report_if_due(before));
-    if (!compat() && validates() && is_due(before, parts_.run.config->steps_per_eval)) {
-      BOBBY_CHECK(validate(validation_batches(), state.iteration));
-      BOBBY_CHECK(save());  // a validation is worth keeping
-    }
     BOBBY_CHECK(save_if_due(before));
   }
   if (!lacks_last_validation()) return {};
   return validate(validation_batches(), state.iteration);
+}
+
+// Ours looks at the base alone before it begins, then whenever steps_per_eval iterations are full;
+// mlx-lm does so within its iterations.
+bool TrainingLoop::validation_is_due() const {
+  const std::int64_t every = parts_.run.config->steps_per_eval;
+  const std::int64_t last = parts_.state.validated_at;
+  return !compat() && validates() && (last < 0 || at_ / every > last / every);
 }
 
 // Ours ends with a validation of what it ends with.
@@ -89,12 +97,6 @@ bool TrainingLoop::lacks_last_validation() const {
 bool TrainingLoop::is_complete() const {
   const bool ended = parts_.state.iteration >= parts_.iterations || stops_early();
   return ended && !replaying() && !lacks_last_validation();
-}
-
-// Ours looks at the base alone before it begins; mlx-lm does in its first iteration.
-Result<void> TrainingLoop::validate_first() {
-  if (compat() || !validates() || parts_.state.validated_at >= 0) return {};
-  return validate(validation_batches(), 0);
 }
 
 std::vector<Batch> TrainingLoop::validation_batches() {
@@ -116,6 +118,7 @@ Result<void> TrainingLoop::validate(std::span<const Batch> batches, std::int64_t
     total.tokens += loss.tokens;
     show_progress("validation", ++done, static_cast<std::int64_t>(batches.size()));
   }
+  parts_.state.validated_at = at_;
   if (total.tokens == 0) return {};
   MetricsRow row;
   row.iteration = iteration;
@@ -125,7 +128,6 @@ Result<void> TrainingLoop::validate(std::span<const Batch> batches, std::int64_t
   row.tok_s = static_cast<double>(total.tokens) / std::max(seconds_since(begin), 1e-9);
   BOBBY_CHECK(parts_.files.metrics().add(row));
   if (parts_.watch.on_report) parts_.watch.on_report(row);
-  parts_.state.validated_at = at_;
   BOBBY_CHECK(judge(*row.val_loss));
   return sample(iteration);
 }

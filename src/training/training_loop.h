@@ -40,7 +40,6 @@ class TrainingLoop final : public Trainer {
 
   // training_loop.cpp
   Result<void> loop();
-  Result<void> validate_first();
   Result<void> validate(std::span<const Batch> batches, std::int64_t iteration);
   Result<void> judge(double val_loss);
   Result<void> sample(std::int64_t iteration);
@@ -57,6 +56,7 @@ class TrainingLoop final : public Trainer {
   bool validates() const { return !parts_.run.data->validation.examples.empty(); }
   bool is_due(std::int64_t before, std::int64_t every) const;
   bool stops_early() const;
+  bool validation_is_due() const;
   bool lacks_last_validation() const;
   bool is_complete() const;
   /// Whether the folder itself holds the best adapter in place of the last one.
