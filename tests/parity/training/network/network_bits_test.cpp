@@ -85,17 +85,17 @@ TEST_P(NetworkBits, DropoutChangesWithTheStep) {
   EXPECT_EQ(at(3), at(3));
   EXPECT_NE(at(3), at(4));
   // Validation drops nothing.
-  EXPECT_EQ(value_of(network->loss(rows)).sequence_loss,
-            run({rows}, 1, golden_.options()).losses);
+  EXPECT_EQ(value_of(network->loss(rows)).sequence_loss, run({rows}, 1, golden_.options()).losses);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Cpu, NetworkBits, ::testing::Range<std::size_t>(0, NetworkGolden::cases().size()),
-    [](const ::testing::TestParamInfo<std::size_t>& one) {
-      std::string name = NetworkGolden::cases()[one.param].at("name").get<std::string>();
-      std::replace(name.begin(), name.end(), '-', '_');
-      return name;
-    });
+INSTANTIATE_TEST_SUITE_P(Cpu, NetworkBits,
+                         ::testing::Range<std::size_t>(0, NetworkGolden::cases().size()),
+                         [](const ::testing::TestParamInfo<std::size_t>& one) {
+                           std::string name =
+                               NetworkGolden::cases()[one.param].at("name").get<std::string>();
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace bobby::testing

@@ -28,9 +28,7 @@ T value_of(Result<T> result) {
 /// One case of the oracle: a tiny model, what is trained of it, a batch, and what MLX made of it.
 class NetworkGolden {
  public:
-  static fs::path folder() {
-    return fs::path(BOBBY_SOURCE_DIR) / "tests/parity/training/network";
-  }
+  static fs::path folder() { return fs::path(BOBBY_SOURCE_DIR) / "tests/parity/training/network"; }
   static std::vector<nlohmann::json> cases() {
     std::ifstream stream(folder() / "cases.json");
     return nlohmann::json::parse(stream).get<std::vector<nlohmann::json>>();
@@ -93,8 +91,8 @@ inline TrainingRows rows_of(const TrainingRows& all, const std::vector<std::size
   TrainingRows rows;
   for (const std::size_t index : sequences) {
     const TrainingSequence& sequence = all.sequences[index];
-    rows.sequences.push_back({static_cast<std::int64_t>(rows.inputs.size()), sequence.count,
-                              sequence.record});
+    rows.sequences.push_back(
+        {static_cast<std::int64_t>(rows.inputs.size()), sequence.count, sequence.record});
     const auto append = [&](auto& to, const auto& from) {
       to.insert(to.end(), from.begin() + sequence.begin,
                 from.begin() + sequence.begin + sequence.count);
