@@ -31,33 +31,54 @@ struct DequantizeBody {
     return value;
   }
 
+  // Vectors of the compiler's own, so that one text serves every instruction set.
+  static constexpr int kHalf = kPiece / 2;
+  typedef std::uint8_t Bytes __attribute__((vector_size(kHalf)));
+  typedef std::int32_t Ints __attribute__((vector_size(kHalf * 4)));
+  typedef float Floats __attribute__((vector_size(kHalf * 4)));
+
   /// kPiece levels of kBits, from kPiece * kBits / 8 bytes.
   template <int kBits>
-  static void levels(const std::byte* packed, std::uint8_t* out) {
-    std::uint8_t bytes[kPiece];
-    std::memcpy(bytes, packed, kPiece * kBits / 8);
+  static void unpack(const std::byte* packed, Bytes& first, Bytes& second) {
     if constexpr (kBits == 8) {
-      std::memcpy(out, bytes, sizeof bytes);
+      std::memcpy(&first, packed, sizeof first);
+      std::memcpy(&second, packed + kHalf, sizeof second);
     } else if constexpr (kBits == 4) {
-      for (int i = 0; i < kPiece / 2; ++i) {
-        out[2 * i] = bytes[i] & 15;
-        out[2 * i + 1] = bytes[i] >> 4;
-      }
+      Bytes pairs;
+      std::memcpy(&pairs, packed, sizeof pairs);
+      const Bytes low = pairs & 15;
+      const Bytes high = pairs >> 4;
+      first = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                      23);
+      second = __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14,
+                                       30, 15, 31);
     } else {
+      std::uint8_t bytes[kPiece * kBits / 8];
+      std::uint8_t levels[kPiece];
+      std::memcpy(bytes, packed, sizeof bytes);
       for (int i = 0; i < kPiece; i += 8) {
         std::uint64_t string = 0;
         for (int j = 0; j < kBits; ++j)
           string |= static_cast<std::uint64_t>(bytes[i / 8 * kBits + j]) << (8 * j);
         for (int j = 0; j < 8; ++j)
-          out[i + j] = static_cast<std::uint8_t>((string >> (kBits * j)) & ((1u << kBits) - 1u));
+          levels[i + j] = static_cast<std::uint8_t>((string >> (kBits * j)) & ((1u << kBits) - 1u));
       }
+      std::memcpy(&first, levels, sizeof first);
+      std::memcpy(&second, levels + kHalf, sizeof second);
     }
   }
 
-  template <int kBits>
+  static void store(Bytes levels, float scale, float bias, float* to) {
+    const Floats q = __builtin_convertvector(__builtin_convertvector(levels, Ints), Floats);
+    const Floats value = q * scale + bias;
+    std::memcpy(to, &value, sizeof value);
+  }
+
+  template <int kBits, Element kElement>
   static void affine(const WeightTile& tile, float* out, std::int64_t stride) {
     const WeightRows& from = tile.from;
-    const std::int64_t size = from.element == Element::kF32 ? 4 : 2;
+    constexpr std::int64_t kBytes = kElement == Element::kF32 ? 4 : 2;
+    const int group_bits = __builtin_ctz(static_cast<unsigned>(from.group_size));
     for (std::int64_t r = 0; r < tile.rows; ++r) {
       const auto row = static_cast<std::size_t>(tile.row + r);
       const std::byte* weight = from.weight + row * from.weight_row_bytes;
@@ -65,13 +86,24 @@ struct DequantizeBody {
       const std::byte* biases = from.biases + row * from.scales_row_bytes;
       float* to = out + r * stride;
       for (std::int64_t col = tile.col; col < tile.col + tile.cols; col += kPiece, to += kPiece) {
-        const std::int64_t group = col / from.group_size;
-        const float scale = number(from.element, scales + group * size);
-        const float bias = number(from.element, biases + group * size);
-        std::uint8_t q[kPiece];
-        levels<kBits>(weight + col * kBits / 8, q);
-        for (int i = 0; i < kPiece; ++i) to[i] = scale * static_cast<float>(q[i]) + bias;
+        const std::int64_t group = col >> group_bits;
+        const float scale = number(kElement, scales + group * kBytes);
+        const float bias = number(kElement, biases + group * kBytes);
+        Bytes first;
+        Bytes second;
+        unpack<kBits>(weight + col * kBits / 8, first, second);
+        store(first, scale, bias, to);
+        store(second, scale, bias, to + kHalf);
       }
+    }
+  }
+
+  template <int kBits>
+  static void affine(const WeightTile& tile, float* out, std::int64_t stride) {
+    switch (tile.from.element) {
+      case Element::kF32: return affine<kBits, Element::kF32>(tile, out, stride);
+      case Element::kF16: return affine<kBits, Element::kF16>(tile, out, stride);
+      case Element::kBf16: return affine<kBits, Element::kBf16>(tile, out, stride);
     }
   }
 
