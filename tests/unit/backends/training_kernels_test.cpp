@@ -233,6 +233,50 @@ TEST_P(TrainingKernelsTest, TermsAreAddedInTheirOrder) {
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(back[i], expected[i], 1e-4);
 }
 
+TEST_P(TrainingKernelsTest, ManyRowsAreCutOtherwiseToTheSameBits) {
+  constexpr std::int64_t kRows = 301;
+  constexpr std::int64_t kDepth = 832;
+  const QuantizedWeight weight = quantized(4, 64, 230, kDepth);
+  const WeightView view = weight.view();
+  std::vector<float> x = random_.activations(kRows * kDepth);
+  const auto multiply = [&](std::int64_t begin, std::int64_t rows, int threads) {
+    ThreadPool pool(threads);
+    cpu::TrainingMachine<float> machine(kernels_, pool);
+    std::vector<float> out(static_cast<std::size_t>(rows * 230));
+    const std::vector<cpu::SumOfTerms<float>> sums = {
+        {.out = {out.data(), rows, 230},
+         .terms = {{.a = {x.data() + begin * kDepth, rows, kDepth},
+                    .weight = &view,
+                    .transposed = true}}}};
+    cpu::multiply_panels<float>(machine, sums);
+    return out;
+  };
+  const std::vector<float> all = multiply(0, kRows, 1);
+  EXPECT_EQ(multiply(0, kRows, 2), all);
+  EXPECT_EQ(multiply(0, kRows, 3), all);
+  for (const std::int64_t begin : {0, 100, 260})
+    EXPECT_EQ(multiply(begin, 41, 2), rows_of(all, 230, begin, 41));
+}
+
+TEST(SharePanels, CoversEverySumOnceAndKeepsThreadsEquallyBusy) {
+  const std::vector<std::int64_t> cols = {576, 192, 200};
+  for (const std::int64_t rows : {1, 512})
+    for (const std::int64_t threads : {1, 2, 3, 16}) {
+      const auto ranges = cpu::share_panels(cols, rows, threads);
+      std::vector<std::int64_t> next(cols.size(), 0);
+      for (const cpu::PanelRange& range : ranges) {
+        EXPECT_EQ(range.col, next[range.sum]);
+        EXPECT_LE(range.cols, cpu::kPanelsAtOnce * cpu::kPanelCols);
+        next[range.sum] += range.cols;
+      }
+      EXPECT_EQ(next, cols);
+      // Panels of the thread that has the most of them: not more than when each goes by itself.
+      const auto count = static_cast<std::int64_t>(ranges.size());
+      const std::int64_t panels = ranges.front().cols / cpu::kPanelCols;
+      EXPECT_LE((count + threads - 1) / threads * panels, (31 + threads - 1) / threads);
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Cpu, TrainingKernelsTest, ::testing::ValuesIn(available_isas()),
                          [](const ::testing::TestParamInfo<CpuIsa>& one) {
                            std::string name(isa_name(one.param));
