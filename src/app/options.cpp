@@ -222,6 +222,8 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
          "Offer every adapter that is a folder in DIR, read when it is first used"),
     text(kDrafts, "drafts", kNoLetter, kSetting, "FILE", "",
          "Where drafts are kept; by default bobby.sqlite in bobby's state folder"),
+    text(kPromptCache, "prompt-cache", kNoLetter, kSetting, "FILE", "",
+         "Keep what was computed of prompts in FILE from one run to the next"),
     choice(kLogFormat, "log-format", kNoLetter, kSetting, "FORMAT", "text", kLogFormats,
            "How a request is logged, one line each on stderr"),
     text(kTrainConfig, "config", kNoLetter, kFlagOnly, "FILE.yaml", "",

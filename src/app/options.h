@@ -81,6 +81,7 @@ enum class Opt : std::uint8_t {
   kRequestTimeout,
   kAdapterDir,
   kDrafts,
+  kPromptCache,
   kLogFormat,
   // Of bobby train.
   kTrainConfig,

@@ -109,6 +109,11 @@ Result<RunIdentity> read_run_config(const Settings& settings, const RunIdentity*
       overrides[std::string(option(known.id).name)] = settings.text(known.id);
   if (is_flag(settings.setting(Opt::kModel))) overrides["model"] = settings.text(Opt::kModel);
   put_overrides(overrides, config);
+  if (!config.train)
+    return fail({.code = ErrorCode::kUsage,
+                 .where = "train: false",
+                 .problem = "leaves nothing to do",
+                 .hint = "`test: true` is the loss on test.jsonl at the end of a training"});
   if (config.model.empty()) config.model = settings.text(Opt::kModel);
   if (config.data.empty())
     return fail(

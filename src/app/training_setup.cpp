@@ -89,10 +89,17 @@ Result<void> read_data(TrainingSetup& setup, const Tokenizer& tokenizer) {
   if (is_there(folder / "valid.jsonl")) {
     BOBBY_TRY(setup.data.validation, read_dataset(folder / "valid.jsonl", encoder));
   }
+  if (config.test) {
+    BOBBY_TRY(setup.data.test, read_dataset(folder / "test.jsonl", encoder));
+  }
   if (setup.data.training.examples.empty())
     return fail({.code = ErrorCode::kUsage,
                  .where = (folder / "train.jsonl").string(),
                  .problem = "holds nothing to train"});
+  if (setup.data.validation.examples.empty() && config.early_stopping)
+    return fail({.code = ErrorCode::kUsage,
+                 .where = (folder / "valid.jsonl").string(),
+                 .problem = "holds no records, which early_stopping looks at"});
   if (setup.data.validation.examples.empty())
     setup.notes.push_back(
         fmt::format("no validation set ({}): there will be no best adapter and no early stop",
@@ -196,7 +203,7 @@ Result<void> check_identity(const RunIdentity& then, const RunIdentity& now,
 
 std::int64_t longest_example(const TrainingData& data) {
   std::int64_t longest = 1;
-  for (const Dataset* dataset : {&data.training, &data.validation})
+  for (const Dataset* dataset : {&data.training, &data.validation, &data.test})
     for (const TrainingExample& example : dataset->examples)
       longest = std::max(longest, example.length());
   return longest;
@@ -231,7 +238,8 @@ Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings,
   BOBBY_TRY(const Tokenizer tokenizer,
             Tokenizer::from_file(setup->model_folder / "tokenizer.json"));
   BOBBY_CHECK(read_data(*setup, tokenizer));
-  for (const Dataset* dataset : {&setup->data.training, &setup->data.validation})
+  for (const Dataset* dataset :
+       {&setup->data.training, &setup->data.validation, &setup->data.test})
     note_dataset(*dataset, setup->config.max_seq_length, setup->notes);
   BOBBY_TRY(identity.data_sha256, data_digest(*setup));
   BOBBY_TRY(identity.base_digest, model_digest(setup->model_folder));

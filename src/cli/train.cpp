@@ -83,6 +83,7 @@ Json outcome_json(const TrainingOutcome& outcome, const std::string& folder) {
     json["best_val_loss"] = *outcome.best_val_loss;
     json["best_iteration"] = outcome.best_iteration;
   }
+  if (outcome.test_loss) json["test_loss"] = *outcome.test_loss;
   return json;
 }
 
@@ -96,6 +97,9 @@ std::string outcome_text(const TrainingOutcome& outcome, const std::string& fold
                         outcome.start_val_loss
                             ? fmt::format(" ({:.4f} without the adapter)", *outcome.start_val_loss)
                             : "");
+  if (outcome.test_loss)
+    text += fmt::format("; test loss {:.4f}, perplexity {:.2f}", *outcome.test_loss,
+                        std::exp(*outcome.test_loss));
   return text;
 }
 

@@ -7,10 +7,23 @@
 namespace bobby {
 namespace {
 
+// Which file a place is of, and where in it.
+struct Found {
+  const Dataset* dataset;
+  std::size_t index;
+};
+
+Found find(const TrainingData& data, std::int64_t place) {
+  if (place >= data.test_begin())
+    return {&data.test, static_cast<std::size_t>(place - data.test_begin())};
+  if (place >= data.validation_begin())
+    return {&data.validation, static_cast<std::size_t>(place - data.validation_begin())};
+  return {&data.training, static_cast<std::size_t>(place)};
+}
+
 const TrainingExample& example_at(const TrainingData& data, std::int64_t place) {
-  const std::int64_t training = data.training_count();
-  return place < training ? data.training.examples[static_cast<std::size_t>(place)]
-                          : data.validation.examples[static_cast<std::size_t>(place - training)];
+  const Found found = find(data, place);
+  return found.dataset->examples[found.index];
 }
 
 void append(TrainingRows& rows, const ExampleRows& example, std::int64_t place, float weight) {
@@ -24,8 +37,8 @@ void append(TrainingRows& rows, const ExampleRows& example, std::int64_t place, 
 }  // namespace
 
 std::string record_name(const TrainingData& data, std::int64_t place) {
-  const Dataset& dataset = place < data.training_count() ? data.training : data.validation;
-  return fmt::format("{}:{}", dataset.file.string(), example_at(data, place).record);
+  return fmt::format("{}:{}", find(data, place).dataset->file.string(),
+                     example_at(data, place).record);
 }
 
 Result<BatchLoss> MicroBatches::run(std::span<const std::int64_t> places, const Run& run) {

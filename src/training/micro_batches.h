@@ -12,14 +12,21 @@
 
 namespace bobby {
 
-/// The examples of a run; what the network knows a record by is its place in the two together, so
-/// that a validation record never passes for a training record.
+/// The examples of a run; what the network knows a record by is its place in all of them together,
+/// so that a validation record never passes for a training record.
 struct TrainingData {
   Dataset training;
-  Dataset validation;  ///< empty: there is none
+  Dataset validation = {};  ///< empty: there is none
+  Dataset test = {};        ///< for the loss at the end; empty: none is asked for
 
-  std::int64_t training_count() const {
-    return static_cast<std::int64_t>(training.examples.size());
+  std::int64_t training_count() const { return count(training); }
+  /// Where the validation's and the test's places begin.
+  std::int64_t validation_begin() const { return count(training); }
+  std::int64_t test_begin() const { return count(training) + count(validation); }
+
+ private:
+  static std::int64_t count(const Dataset& dataset) {
+    return static_cast<std::int64_t>(dataset.examples.size());
   }
 };
 

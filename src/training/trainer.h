@@ -65,7 +65,8 @@ struct TrainingOutcome {
   std::optional<double> start_val_loss;
   std::optional<double> best_val_loss;
   std::int64_t best_iteration = 0;
-  bool holds_best = false;  ///< the adapter folder holds the best adapter, not the last one
+  std::optional<double> test_loss;  ///< of the adapter that the folder holds, with `test: true`
+  bool holds_best = false;          ///< the adapter folder holds the best adapter, not the last one
 };
 
 /// A training run, from its beginning or from a checkpoint, to its end.

@@ -1,8 +1,11 @@
 #include "training/training_loop.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fmt/format.h>
 #include <utility>
+
+#include "training/adapter_writer.h"
 
 namespace bobby {
 namespace {
@@ -57,6 +60,9 @@ Result<TrainingOutcome> TrainingLoop::run() {
   outcome.best_val_loss = parts_.state.best_val_loss;
   outcome.best_iteration = parts_.state.best_iteration;
   outcome.holds_best = holds_best();
+  if (parts_.state.finished) {
+    BOBBY_TRY(outcome.test_loss, test());
+  }
   return outcome;
 }
 
@@ -109,7 +115,7 @@ Result<void> TrainingLoop::validate(std::span<const Batch> batches, std::int64_t
   std::int64_t done = 0;
   for (const Batch& batch : batches) {
     if (cancelled()) return {};
-    const auto places = places_of(batch, parts_.run.data->training_count());
+    const auto places = places_of(batch, parts_.run.data->validation_begin());
     BOBBY_TRY(const BatchLoss loss, micro_.loss(places));
     if (!std::isfinite(loss.sum))
       return fail(
@@ -221,6 +227,28 @@ Result<void> TrainingLoop::finish() {
   if (!holds_best()) BOBBY_CHECK(parts_.files.write_adapter(parts_.run.network->tensors()));
   parts_.state.finished = true;
   return save();
+}
+
+// The first records of the test set, by the adapter that the folder holds.
+Result<std::optional<double>> TrainingLoop::test() {
+  const TrainingData& data = *parts_.run.data;
+  const TrainingConfig& config = *parts_.run.config;
+  auto count = static_cast<std::int64_t>(data.test.examples.size());
+  if (config.test_batches >= 0) count = std::min(count, config.test_batches * config.batch_size);
+  if (count == 0) return std::optional<double>();
+  BOBBY_CHECK(read_adapter_tensors(parts_.run.folder / kAdapterFile, parts_.run.network->tensors()));
+  BOBBY_CHECK(parts_.run.network->upload());
+  BatchLoss total;
+  for (std::int64_t begin = 0; begin < count && !cancelled(); begin += config.batch_size) {
+    std::vector<std::int64_t> places;
+    for (std::int64_t i = begin; i < std::min(count, begin + config.batch_size); ++i)
+      places.push_back(data.test_begin() + i);
+    BOBBY_TRY(const BatchLoss loss, micro_.loss(places));
+    total.sum += loss.sum;
+    total.tokens += loss.tokens;
+    show_progress("test", begin, count);
+  }
+  return std::optional<double>(total.mean());
 }
 
 void TrainingLoop::show_progress(std::string_view phase, std::int64_t done, std::int64_t total) {

@@ -47,6 +47,7 @@ class TrainingLoop final : public Trainer {
   Result<void> save_if_due(std::int64_t before);
   Result<void> save();
   Result<void> finish();
+  Result<std::optional<double>> test();
   void show_progress(std::string_view phase, std::int64_t done, std::int64_t total);
   std::vector<Batch> validation_batches();
 
@@ -76,6 +77,9 @@ class TrainingLoop final : public Trainer {
   std::int64_t first_ = 0;  ///< at_ when this process began
   Clock::time_point begun_ = Clock::now();
 };
+
+/// The tensors as the optimizer takes them.
+std::vector<ParameterUpdate> parameter_updates(std::span<TrainableTensor> tensors);
 
 /// Seconds since `begin`.
 inline double seconds_since(std::chrono::steady_clock::time_point begin) {

@@ -8,6 +8,18 @@
 
 namespace bobby {
 
+std::vector<ParameterUpdate> parameter_updates(std::span<TrainableTensor> tensors) {
+  std::vector<ParameterUpdate> updates;
+  for (TrainableTensor& tensor : tensors)
+    updates.push_back({.name = tensor.name,
+                       .value = tensor.value,
+                       .gradient = tensor.gradient,
+                       .rows = tensor.rows,
+                       .cols = tensor.cols,
+                       .matrix = !tensor.name.ends_with(".m")});
+  return updates;
+}
+
 // mlx_lm.lora's iteration: fetch the batch, validate if that is due, add the gradient of the
 // batch's mean loss, and every grad_accumulation_steps of them make an update.
 Result<void> TrainingLoop::compat_iteration() {
@@ -76,15 +88,7 @@ Result<void> TrainingLoop::update(float divisor) {
                           ? clip_gradient_norm(gradients, *parts_.run.config->max_grad_norm)
                           : gradient_norm(gradients);
   if (!std::isfinite(norm)) return fail(not_finite(step_places_, "gradient"));
-  std::vector<ParameterUpdate> changes;
-  for (TrainableTensor& tensor : tensors)
-    changes.push_back({.name = tensor.name,
-                       .value = tensor.value,
-                       .gradient = tensor.gradient,
-                       .rows = tensor.rows,
-                       .cols = tensor.cols,
-                       .matrix = !tensor.name.ends_with(".m")});
-  parts_.optimizer->step(rate_.at(updates_), changes);
+  parts_.optimizer->step(rate_.at(updates_), parameter_updates(tensors));
   ++updates_;
   for (const TrainableTensor& tensor : tensors)
     for (const float value : tensor.value)

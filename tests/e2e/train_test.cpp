@@ -97,6 +97,7 @@ class Train : public testing::Test {
     write_file(world_.folder / "tiny/tokenizer_config.json", R"({"eos_token": "<|im_end|>"})");
     write_file(world_.folder / "data/train.jsonl", records(20, 1, true));
     write_file(world_.folder / "data/valid.jsonl", records(5, 2, true));
+    write_file(world_.folder / "data/test.jsonl", records(5, 7, true));
     write_file(world_.folder / "texts/train.jsonl", records(14, 3, false));
     write_file(world_.folder / "texts/valid.jsonl", records(5, 4, false));
     write_file(world_.folder / "ours.yaml", kOurs);
@@ -149,7 +150,8 @@ World Train::world_;
 Outcome Train::made_;
 
 TEST_F(Train, WritesAnAdapterThatPosts) {
-  const Outcome outcome = run_bobby(world_, begin("ours.yaml", "written", {"--json"}));
+  write_file(world_.folder / "tested.yaml", std::string(kOurs) + "test: true\n");
+  const Outcome outcome = run_bobby(world_, begin("tested.yaml", "written", {"--json"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   for (const char* name :
        {"adapters.safetensors", "adapter_config.json", "voice.json", "0000024_adapters.safetensors",
@@ -169,6 +171,7 @@ TEST_F(Train, WritesAnAdapterThatPosts) {
       EXPECT_TRUE(kept[i].contains(key)) << key;
   }
   EXPECT_LT(printed.back()["best_val_loss"], printed.back()["start_val_loss"]);
+  EXPECT_LT(printed.back()["test_loss"], printed.back()["start_val_loss"]);
   const auto voice = nlohmann::json::parse(file("written/voice.json"));
   EXPECT_EQ(voice["prompt_form"], "chatml");
   EXPECT_EQ(voice["settings"]["iters"], 24);
