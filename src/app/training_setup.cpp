@@ -238,8 +238,7 @@ Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings,
   BOBBY_TRY(const Tokenizer tokenizer,
             Tokenizer::from_file(setup->model_folder / "tokenizer.json"));
   BOBBY_CHECK(read_data(*setup, tokenizer));
-  for (const Dataset* dataset :
-       {&setup->data.training, &setup->data.validation, &setup->data.test})
+  for (const Dataset* dataset : {&setup->data.training, &setup->data.validation, &setup->data.test})
     note_dataset(*dataset, setup->config.max_seq_length, setup->notes);
   BOBBY_TRY(identity.data_sha256, data_digest(*setup));
   BOBBY_TRY(identity.base_digest, model_digest(setup->model_folder));

@@ -26,8 +26,7 @@ Result<void> begin_tensors(const TrainingConfig& config, Network& network) {
 Result<void> go_on(const Checkpoint& checkpoint, Network& network, Optimizer& optimizer,
                    BatchOrder& order) {
   BOBBY_CHECK(read_adapter_tensors(checkpoint.folder / kAdapterFile, network.tensors()));
-  BOBBY_CHECK(
-      optimizer.restore(checkpoint.optimizer, parameter_updates(network.tensors())));
+  BOBBY_CHECK(optimizer.restore(checkpoint.optimizer, parameter_updates(network.tensors())));
   return order.restore(checkpoint.state.update_position);
 }
 

@@ -236,7 +236,8 @@ Result<std::optional<double>> TrainingLoop::test() {
   auto count = static_cast<std::int64_t>(data.test.examples.size());
   if (config.test_batches >= 0) count = std::min(count, config.test_batches * config.batch_size);
   if (count == 0) return std::optional<double>();
-  BOBBY_CHECK(read_adapter_tensors(parts_.run.folder / kAdapterFile, parts_.run.network->tensors()));
+  BOBBY_CHECK(
+      read_adapter_tensors(parts_.run.folder / kAdapterFile, parts_.run.network->tensors()));
   BOBBY_CHECK(parts_.run.network->upload());
   BatchLoss total;
   for (std::int64_t begin = 0; begin < count && !cancelled(); begin += config.batch_size) {
