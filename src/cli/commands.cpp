@@ -6,20 +6,9 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,
-    &kServe,
-    &kModelInspect,
-    &kModelVerify,
-    &kModelImportGguf,
-    &kModelQuantize,
-    &kModelSynth,
-    &kModelLogits,
-    &kAdapterInspect,
-    &kTokenize,
-    &kBench,
-    &kConfig,
-    &kCompletions,
-    &kMan,
+    &kPost,          &kServe,      &kModelInspect, &kModelVerify,    &kModelImportGguf,
+    &kModelQuantize, &kModelSynth, &kModelLogits,  &kAdapterInspect, &kDataImport,
+    &kTokenize,      &kBench,      &kConfig,       &kCompletions,    &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -29,7 +18,7 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"data", "importing and inspecting archives"},
+    {"data inspect", "inspecting datasets"},
     {"train", "training an adapter"},
     {"model pull", "downloading models"},
     {"model list", "listing models"},

@@ -26,7 +26,7 @@ class Archive {
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
 
-  /// Lists the files whose names end with `extension` (".js"); folders are looked into three deep.
+  /// Lists the files whose names end with `extension` (".js"); folders are looked into four deep.
   /// kNotFound, kIo; kMalformed for a file that is no whole .zip, or one with a path that leads out
   /// of it; all of them name the archive.
   static Result<std::unique_ptr<Archive>> open(const std::filesystem::path& path,

@@ -8,8 +8,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// archive/twitter-2024/data/tweets.js; media folders hold files by the hundred thousand.
-constexpr int kDepth = 2;
+// archive/twitter-2024/data/js/tweets/2013_01.js; media folders hold files by the hundred thousand.
+constexpr int kDepth = 3;
 
 class FolderArchive final : public Archive {
  public:

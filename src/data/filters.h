@@ -24,7 +24,7 @@ struct FilterOptions {
   bool quotes = false;          ///< so do words about a post that is shown below them
   LinkRule links = LinkRule::kDrop;
   /// BCP 47: "en" is "en-GB" too. Empty: all. A post whose source names no language passes.
-  std::vector<std::string> languages;
+  std::vector<std::string> languages = {};
 };
 
 /// Tidies posts and chooses among them, each by itself.

@@ -20,7 +20,7 @@ struct ImportSource {
   std::string kind;   ///< "twitter"
   std::string name;   ///< of its file or folder, without the path
   double weight = 1;  ///< how often a post of it is trained on; a fraction is a chance
-  std::unique_ptr<PostSource> source;
+  std::unique_ptr<PostSource> source = nullptr;
 };
 
 /// From posts to records.
@@ -38,7 +38,7 @@ struct SourceOutcome {
   std::string kind;
   std::string name;
   double weight = 1;
-  SourceReport report;
+  SourceReport report = {};
   std::uint64_t train_posts = 0;
   std::uint64_t train_records = 0;  ///< with their copies
   std::uint64_t valid_posts = 0;

@@ -31,7 +31,8 @@ struct SourceCounts {
   std::map<std::string, std::uint64_t> left_out;
   std::uint64_t read = 0;
   std::uint64_t taken = 0;
-  std::map<std::string, std::uint64_t> noted;  // what was done to posts that were taken
+  std::map<std::string, std::uint64_t>
+      noted;  // what was done to texts before they were chosen from
 
   void leave_out(const std::string& reason, std::uint64_t count = 1) { left_out[reason] += count; }
 };
