@@ -166,7 +166,7 @@ constexpr Example kExamples[] = {
 const Command kDataImport = {
     .group = "data",
     .name = "import",
-    .summary = "turn archives of one's posts into a dataset to train on",
+    .summary = "turn archives of one's own posts into a dataset",
     .description =
         "Reads posts from a Twitter archive, JSON Lines or text, leaves out what is not one's own "
         "words or says the same again, and writes train.jsonl and valid.jsonl in mlx-lm's chat "

@@ -50,8 +50,7 @@ std::vector<std::uint32_t> shingles(std::string_view text) {
     set.push_back(static_cast<std::uint32_t>(text_hash(part)));
   }
   std::ranges::sort(set);
-  const auto repeated = std::ranges::unique(set);
-  set.erase(repeated.begin(), repeated.end());
+  set.erase(std::unique(set.begin(), set.end()), set.end());
   return set;
 }
 

@@ -122,6 +122,22 @@ TEST_F(DataImport, WhatFailsLeavesNothingBehind) {
     EXPECT_FALSE(has(entry.path().filename().string(), "data")) << entry.path();
 }
 
+TEST_F(DataImport, CtrlCLeavesNothingBehind) {
+  std::string block;
+  for (int i = 0; i < 10000; ++i)
+    block += "A post about the number " + std::to_string(i * 7919) + ", which is not like others\n";
+  std::string bytes;
+  for (int i = 0; i < 100; ++i) bytes += block;
+  write_file(path("posts.txt"), bytes);
+  const Outcome outcome =
+      interrupt_bobby(world_, {"data", "import", "text", "posts.txt", "--out", "data"},
+                      std::chrono::milliseconds(300));
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_EQ(outcome.err, "bobby: interrupted\n");
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_FALSE(has(entry.path().filename().string(), "data")) << entry.path();
+}
+
 TEST_F(DataImport, WrongUsageSaysWhatIsMissing) {
   write_posts("posts.txt", 30);
   const auto expect_usage = [&](const std::vector<std::string>& words, const std::string& part) {

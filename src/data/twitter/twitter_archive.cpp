@@ -14,6 +14,15 @@ namespace {
 // A tweet that ends with "..." is shorter than this when its writer put that there.
 constexpr std::size_t kCutFromBytes = 200;
 
+// Twitter's code of a language in BCP 47: three of its are withdrawn ones, and "und", "zxx" and
+// those that begin with q say that it could not be told.
+std::string language_of(const std::string& code) {
+  if (code == "und" || code == "zxx" || code.starts_with('q')) return {};
+  if (code == "in") return "id";
+  if (code == "iw") return "he";
+  return code == "ji" ? "yi" : code;
+}
+
 class TwitterArchive final : public PostSource {
  public:
   TwitterArchive(std::filesystem::path path, std::unique_ptr<Archive> archive, TwitterFiles files,
@@ -118,9 +127,7 @@ class TwitterArchive final : public PostSource {
     post.text = std::move(words.text);
     post.id = tweet.id;
     post.time = tweet.time;
-    // "und" and the codes that begin with q say what could not be told.
-    if (tweet.language != "und" && tweet.language != "zxx" && !tweet.language.starts_with('q'))
-      post.language = tweet.language;
+    post.language = language_of(tweet.language);
     post.reply = tweet.is_reply() && tweet.reply_to_user != files_.account;
     post.quote = words.quote;
     return reading.sink(std::move(post));
