@@ -84,6 +84,9 @@ Result<LineResult> read_object(Element object) {
       return malformed("", "has none of the known keys",
                        "\"text\", \"messages\", or \"prompt\" and \"completion\"");
     BOBBY_TRY(result.post.text, required_text(object, "text"));
+    if (member(object, "prompt")) {
+      BOBBY_TRY(result.post.prompt, required_text(object, "prompt"));
+    }
   }
   SourcePost& post = result.post;
   post.id = text_of(object, "id");

@@ -11,8 +11,9 @@
 namespace bobby::data {
 namespace {
 
-// A tweet that ends with "..." is shorter than this when its writer put that there.
-constexpr std::size_t kCutFromBytes = 200;
+// Long texts are cut at 280 characters, or at 140 of three bytes each: one that ends with an
+// ellipsis well before that was written so.
+constexpr std::size_t kCutFromBytes = 260;
 
 // Twitter's code of a language in BCP 47: three of its are withdrawn ones, and "und", "zxx" and
 // those that begin with q say that it could not be told.

@@ -44,7 +44,7 @@ inline Files odd_archive(const std::string& root = "") {
       tweet("10", "This is exactly it https://t.co/quo",
             links(Json::array({url("https://t.co/quo", "https://twitter.com/anna/status/99")}))),
       tweet("11", escaped_cut, {{"created_at", "Wed Aug 23 10:07:26 +0000 2023"}}),
-      tweet("12", std::string(230, 'w') + "\u2026 https://t.co/gone"),
+      tweet("12", std::string(250, 'w') + "\u2026 https://t.co/gone"),
       tweet("13", "A short one that trails off by itself\u2026"),
       tweet("14", "Where did https://t.co/gone2 go?"),
       tweet("15", "https://t.co/pic1", {{"entities", picture}}),

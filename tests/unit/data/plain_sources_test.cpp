@@ -27,7 +27,7 @@ class PlainSourcesTest : public ::testing::Test {
 
 TEST_F(PlainSourcesTest, EveryFormOfMlxLm) {
   const auto read = jsonl(
-      R"({"text": "a text", "id": 7, "lang": "en", "reply": true, "other": [1]})"
+      R"({"text": "a text", "prompt": "p", "id": 7, "lang": "en", "reply": true, "other": [1]})"
       "\r\n\n"
       R"({"prompt": "ask", "completion": "an answer"})"
       "\n  \n"
@@ -38,6 +38,7 @@ TEST_F(PlainSourcesTest, EveryFormOfMlxLm) {
   EXPECT_EQ(read->posts[0].text, "a text");
   EXPECT_EQ(read->posts[0].id, "7");
   EXPECT_EQ(read->posts[0].language, "en");
+  EXPECT_EQ(read->posts[0].prompt, "p");
   EXPECT_TRUE(read->posts[0].reply);
   EXPECT_EQ(read->posts[1].text, "an answer");
   EXPECT_EQ(read->posts[1].prompt, "ask");
