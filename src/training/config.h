@@ -87,6 +87,7 @@ struct TrainingConfig {
   std::optional<std::filesystem::path> resume_adapter_file;
   std::uint64_t seed = 0;
   FeatureNames features;
+  std::string config_file;  ///< where this was read from; "" for a text
 
   bool compat_mlx = false;             ///< compat: mlx
   std::optional<std::int64_t> epochs;  ///< instead of iters: passes over the training set

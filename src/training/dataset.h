@@ -34,6 +34,7 @@ struct TokenizerFacts {
   std::string chat_template;             ///< "" without one
   std::optional<std::int32_t> eos;       ///< tokenizer_config.json's eos_token
   std::vector<std::int32_t> text_begin;  ///< put before a text by tokenizer.json's post-processor
+  bool has_thinking = false;             ///< <think> and </think> are tokens
 };
 
 /// From tokenizer_config.json, chat_template.jinja and tokenizer.json. kMalformed or kIo; a file
@@ -62,8 +63,8 @@ enum class RecordForm : std::uint8_t { kChat, kCompletions, kText };
 /// of Qwen3's or a ChatML model's (SmolLM2) own template; a template of another shape is refused.
 class RecordEncoder {
  public:
-  /// `tokenizer` must outlive it. kUnsupported for a chat template that cannot be rendered here is
-  /// told by the first chat record, not here: texts need none.
+  /// `tokenizer` must outlive it. That a chat template cannot be rendered here (kUnsupported) is
+  /// told by the first record that needs it: texts need none.
   static Result<RecordEncoder> make(const Tokenizer& tokenizer, EncodingOptions options);
 
   RecordEncoder(RecordEncoder&&) noexcept;
@@ -79,6 +80,9 @@ class RecordEncoder {
   Result<RecordForm> form_of(std::string_view line, const std::string& where) const;
 
   const EncodingOptions& options() const;
+  /// Compat: a sentence to show when the model's chat template is not one that was compared with
+  /// transformers; else "".
+  std::string template_note() const;
 
  private:
   struct Impl;
