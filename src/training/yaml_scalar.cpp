@@ -72,29 +72,28 @@ std::optional<double> special_number(std::string_view text) {
   return std::nullopt;
 }
 
-// 1.5, 1., .5, 1e-5, 1.5e3: a point or an exponent makes a number.
+// 1.5, 1., .5, 1e-5, 1.5e3: a point or an exponent makes a number. One that begins with its point
+// has no sign, and its exponent needs one: so the expression that mlx-lm reads by.
 std::optional<double> number_of(std::string_view text) {
   if (const auto special = special_number(text)) return special;
-  std::size_t at = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
-  const std::size_t whole_end = digits_end(text, at);
-  const bool whole = whole_end != at;
-  at = whole_end;
+  const std::size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+  std::size_t at = digits_end(text, sign);
+  const bool whole = at != sign;
   const bool point = at < text.size() && text[at] == '.';
-  if (point) {
-    ++at;
-    const std::size_t fraction = at;
-    while (at < text.size() && (is_digit(text[at]) || text[at] == '_')) ++at;
-    if (!whole && at == fraction) return std::nullopt;
-  }
+  if (!whole && (sign == 1 || !point || text.size() == 1)) return std::nullopt;
+  if (point) ++at;
+  while (point && at < text.size() && (is_digit(text[at]) || text[at] == '_')) ++at;
   const bool exponent = at < text.size() && (text[at] == 'e' || text[at] == 'E');
   if (exponent) {
     ++at;
-    if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;
+    const bool signed_exponent = at < text.size() && (text[at] == '-' || text[at] == '+');
+    if (!whole && !signed_exponent) return std::nullopt;
+    if (signed_exponent) ++at;
     const std::size_t end = digits_end(text, at);
     if (end == at) return std::nullopt;
     at = end;
   }
-  if (at != text.size() || !(point || exponent) || !(whole || point)) return std::nullopt;
+  if (at != text.size() || !(point || exponent)) return std::nullopt;
   std::string digits = without_underscores(text);
   if (digits.starts_with('+')) digits.erase(0, 1);
   double value = 0;

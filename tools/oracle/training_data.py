@@ -1,11 +1,12 @@
-"""Goldens for training's data: tokens and loss masks of records, and the order of batches.
+"""Goldens for training's data: tokens and loss masks of records, the order of batches, YAML's values.
 
     python tools/oracle/training_data.py [--qwen3 FOLDER] [--demo FOLDER] [--out tests/parity/training/data]
 
 Records go through mlx_lm.tuner.datasets with the chat templates of Qwen3 and SmolLM2, on the small
 tokenizers of tests/parity/tokenizer, and as digests on the real ones (--qwen3: a folder with
 tokenizer.json and tokenizer_config.json; --demo: the imported demo model). The order of batches is
-what mlx_lm.tuner.trainer.train asks for, with a loss that computes nothing.
+what mlx_lm.tuner.trainer.train asks for, with a loss that computes nothing. YAML scalars are read as
+mlx_lm.lora's own loader reads them.
 """
 
 import argparse
@@ -20,7 +21,9 @@ import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 import numpy as np
+import yaml
 from manifest import REPOSITORY, write_manifest
+from mlx_lm.lora import CONFIG_DEFAULTS, yaml_loader
 from mlx_lm.tokenizer_utils import load as load_tokenizer
 from mlx_lm.tuner import datasets, trainer
 
@@ -30,6 +33,13 @@ SMOLLM2 = (
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+
+
+SCALARS = """
+1 -1 +7 0 007 0x1F -0x10 0b101 1_000 08 1e5 1e-5 -1E+3 1.5 1. .5 -.5 1.5e3 1_0.5 .inf -.inf .INF .5e+3 1e 1e+ e5 1.2.3
++ . _1 1_ 0x true True TRUE tRue yes No off ON y n ~ null Null NULL nULL none None abc "1" 'true' "" 'null' 1e400 12-3
+5e-324 123456789012 0.1 -0.0 +.5 1,5 1e-05 inf nan .nan
+""".split()
 
 
 def turn(role: str, content, **more) -> dict:
@@ -77,6 +87,16 @@ COMPLETIONS = [
 ]
 TEXTS = [{"text": "A whole text."}, {"text": "ends with it<|im_end|>"}, {"text": "多言語 text\n"}, {"text": "", "more": 1}]
 FILES = {"chat": CHAT, "tools": TOOLS, "completions": COMPLETIONS, "text": TEXTS}
+
+
+def scalars() -> list:
+    """[text, type, value] of each scalar."""
+    found = []
+    for text in SCALARS:
+        value = yaml.load(f"key: {text}", yaml_loader)["key"]
+        exact = repr(value) if isinstance(value, float) else value
+        found.append([text, type(value).__name__, exact])
+    return found
 
 
 def tokenizer_folder(work: pathlib.Path, name: str, tokenizer_json: pathlib.Path, template: str, eos: str):
@@ -203,10 +223,10 @@ def main() -> None:
     for name, folder in (("qwen3", arguments.qwen3), ("demo", arguments.demo)):
         found = runs(load_tokenizer(folder))
         real[name] = {run: [digested(case) for case in cases] for run, cases in found.items()}
-    goldens = {"records.json": {"files": FILES, "models": models, "real": real}, "orders.json": orders()}
+    goldens = {"records.json": {"files": FILES, "models": models, "real": real}, "orders.json": orders(), "config.json": {"scalars": scalars(), "defaults": CONFIG_DEFAULTS}}
     for name, golden in goldens.items():
         (out / name).write_text(json.dumps(golden, separators=(",", ":"), ensure_ascii=False) + "\n")
-    write_manifest(out, __file__, ["mlx", "mlx-lm", "numpy", "transformers", "tokenizers"])
+    write_manifest(out, __file__, ["mlx", "mlx-lm", "numpy", "pyyaml", "transformers", "tokenizers"])
 
 
 if __name__ == "__main__":

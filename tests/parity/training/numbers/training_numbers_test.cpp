@@ -32,7 +32,9 @@ std::string digest(std::span<const float> values) {
 }
 
 TEST(NumpyRandom, PermutationsAreNumpys) {
-  for (const Json& each : golden("random.json")["permutations"]) {
+  const Json all = golden("random.json");
+  ASSERT_FALSE(all.at("permutations").empty());
+  for (const Json& each : all.at("permutations")) {
     NumpyRandom random(each["seed"].get<std::uint32_t>());
     for (const Json& drawn : each["drawn"]) {
       const auto expected = drawn.get<std::vector<std::int64_t>>();
@@ -44,7 +46,9 @@ TEST(NumpyRandom, PermutationsAreNumpys) {
 }
 
 TEST(MlxRandom, UniformNumbersAreMlxs) {
-  for (const Json& each : golden("random.json")["uniforms"]) {
+  const Json all = golden("random.json");
+  ASSERT_FALSE(all.at("uniforms").empty());
+  for (const Json& each : all.at("uniforms")) {
     MlxRandom random(each["seed"].get<std::uint64_t>());
     random.skip();
     for (const Json& drawn : each["drawn"]) {
@@ -57,7 +61,9 @@ TEST(MlxRandom, UniformNumbersAreMlxs) {
 }
 
 TEST(LoraInit, FirstValuesAreMlxLms) {
-  for (const Json& each : golden("random.json")["adapters"]) {
+  const Json all = golden("random.json");
+  ASSERT_FALSE(all.at("adapters").empty());
+  for (const Json& each : all.at("adapters")) {
     SCOPED_TRACE(each["family"]);
     const std::size_t rank = each["rank"];
     std::map<std::string, std::vector<float>> values;
@@ -158,18 +164,19 @@ OptimizerConfig config_of(const std::string& name, const Json& o) {
   return config;
 }
 
-// Elementwise arithmetic in one order is the same to the bit, bias correction's pow apart.
-// Adafactor's means and Muon's products add up in another order than MLX's: one rounding (2^-24) a
-// term at most, of 24 terms, over 20 steps; Muon's five iterations each multiply an error by up
-// to 3.4445.
+// Elementwise arithmetic is the same to the bit, the last one of bias correction's pow apart.
+// Adafactor's means and Muon's products add up in another order than MLX's, which may turn the
+// rounding of values up to 0.5, by 2^-25 a step (3e-8); over 20 steps that is a walk, of about 4.5
+// of them.
 double tolerance(const std::string& name, const Json& options) {
-  if (name == "adafactor") return 2e-6;
-  if (name == "muon") return 1e-5;
-  return options.value("bias_correction", false) ? 5e-7 : 0;
+  if (name == "adafactor" || name == "muon") return 1.4e-7;
+  return options.value("bias_correction", false) ? 3e-8 : 0;
 }
 
 TEST(Optimizers, TwentyStepsAreMlxs) {
-  for (const Json& each : golden("optimizers.json")["optimizers"]) {
+  const Json all = golden("optimizers.json");
+  ASSERT_FALSE(all.at("optimizers").empty());
+  for (const Json& each : all.at("optimizers")) {
     SCOPED_TRACE(each["name"].get<std::string>() + each["options"].dump());
     auto optimizer = Optimizer::make(config_of(each["name"], each["options"]));
     ASSERT_TRUE(optimizer) << optimizer.error().to_string();
@@ -195,7 +202,9 @@ TEST(Optimizers, TwentyStepsAreMlxs) {
           worst = std::max(worst, std::abs(static_cast<double>(values[i][k]) - expected[k]));
           change = std::max(change, std::abs(static_cast<double>(expected[k]) - first[i][k]));
         }
-        EXPECT_GT(change, 1e-5);
+        if (step == 20) {
+          EXPECT_GT(change, 20 * tolerance(each["name"], each["options"]));
+        }
         EXPECT_LE(worst, tolerance(each["name"], each["options"])) << shapes()[i].name << step;
       }
     }
@@ -203,7 +212,9 @@ TEST(Optimizers, TwentyStepsAreMlxs) {
 }
 
 TEST(Optimizers, GradientsAreClippedAsMlxDoes) {
-  for (const Json& each : golden("optimizers.json")["clips"]) {
+  const Json all = golden("optimizers.json");
+  ASSERT_FALSE(all.at("clips").empty());
+  for (const Json& each : all.at("clips")) {
     Numbers numbers(5);
     std::vector<std::vector<float>> gradients;
     for (const Shape& shape : shapes()) gradients.push_back(numbers.draw(shape.size(), 0.5));
