@@ -4,6 +4,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 namespace bobby {
@@ -272,6 +273,43 @@ TEST(TrainingConfig, ArgumentsForMlxLmReadBackAsTheSameConfig) {
   // JSON is YAML: what was written is a config again.
   const TrainingConfig again = parsed(json);
   EXPECT_EQ(mlx_lm_arguments(again), json);
+}
+
+// The keys in the first column of the guide's tables; "a.b" is b below a.
+std::set<std::string> keys_of_the_guide() {
+  std::ifstream guide(std::filesystem::path(BOBBY_SOURCE_DIR) / "docs/guides/training-config.md");
+  std::set<std::string> keys;
+  bool keys_follow = false;
+  for (std::string line; std::getline(guide, line);) {
+    if (line.starts_with("| key |")) keys_follow = true;
+    if (line.empty()) keys_follow = false;
+    const std::string first = line.substr(0, line.find(" | "));
+    for (std::size_t at = first.find('`'); keys_follow && at != std::string::npos;) {
+      const std::size_t end = first.find('`', at + 1);
+      keys.insert(first.substr(at + 1, end - at - 1));
+      at = first.find('`', end + 1);
+    }
+  }
+  return keys;
+}
+
+TEST(TrainingConfig, TheGuideHasEveryKeyAndNoOther) {
+  const std::set<std::string> keys = keys_of_the_guide();
+  EXPECT_GE(keys.size(), 40u);
+  for (const std::string& key : keys) {
+    const std::size_t dot = key.find('.');
+    const std::string yaml = dot == std::string::npos
+                                 ? key + ": ~\n"
+                                 : key.substr(0, dot) + ": {" + key.substr(dot + 1) + ": ~}\n";
+    EXPECT_EQ(problems(yaml).find("is not known"), std::string::npos) << key;
+  }
+  const auto arguments = nlohmann::json::parse(mlx_lm_arguments(TrainingConfig()));
+  for (const auto& [key, value] : arguments.items()) {
+    const bool has_no_effect = key == "report_to" || key == "project_name" || key == "config" ||
+                               key == "clear_cache_threshold" || key == "trust_remote_code";
+    const bool told = keys.contains(key) || keys.contains(key + ".rank");
+    EXPECT_TRUE(told || has_no_effect) << key << " is not in the guide";
+  }
 }
 
 }  // namespace
