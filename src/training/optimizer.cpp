@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <utility>
 
@@ -37,6 +38,13 @@ std::string wrong_option(const OptimizerConfig& config) {
       return !(config.adafactor.clip_threshold > 0) ? "clip_threshold must be > 0" : "";
   }
   return "";
+}
+
+// Values of a state tensor: Adafactor's row and column means, else one a value of the parameter.
+std::size_t size_of(const ParameterUpdate& parameter, std::string_view suffix) {
+  if (suffix == "exp_avg_sq_row") return static_cast<std::size_t>(parameter.rows);
+  if (suffix == "exp_avg_sq_col") return static_cast<std::size_t>(parameter.cols);
+  return static_cast<std::size_t>(parameter.rows * parameter.cols);
 }
 
 }  // namespace
@@ -80,7 +88,7 @@ std::span<float> TensorOptimizer::tensor(const ParameterUpdate& parameter, std::
                                          std::size_t size) {
   const std::string name = fmt::format("{}.{}", parameter.name, suffix);
   std::vector<float>& values = tensors_.try_emplace(name, size, 0.0f).first->second;
-  assert(values.size() == size);
+  if (values.size() != size) std::abort();
   return values;
 }
 
@@ -91,17 +99,33 @@ OptimizerState TensorOptimizer::state() const {
   return all;
 }
 
-Result<void> TensorOptimizer::restore(const OptimizerState& state) {
+Result<void> TensorOptimizer::take_over(const OptimizerState& state,
+                                        std::span<const ParameterUpdate> parameters) {
   std::map<std::string, std::vector<float>, std::less<>> tensors;
   for (const StateTensor& each : state.tensors) {
-    const std::size_t dot = each.name.rfind('.');
+    const std::size_t dot = std::min(each.name.rfind('.'), each.name.size());
+    const std::string_view name = std::string_view(each.name).substr(0, dot);
     const std::string_view suffix =
-        dot == std::string::npos ? "" : std::string_view(each.name).substr(dot + 1);
-    if (std::ranges::find(suffixes_, suffix) == suffixes_.end())
+        std::string_view(each.name).substr(std::min(dot + 1, each.name.size()));
+    const auto wrong = [&](std::string problem, std::string expected, std::string found) {
       return fail({.code = ErrorCode::kMismatch,
                    .where = "optimizer state '" + each.name + "'",
-                   .problem = "belongs to another optimizer",
-                   .expected = fmt::format("NAME.{}", fmt::join(suffixes_, ", NAME."))});
+                   .problem = std::move(problem),
+                   .expected = std::move(expected),
+                   .found = std::move(found)});
+    };
+    if (std::ranges::find(suffixes_, suffix) == suffixes_.end())
+      return wrong("belongs to another optimizer",
+                   fmt::format("NAME.{}", fmt::join(suffixes_, ", NAME.")), "");
+    if (!parameters.empty()) {
+      const auto found = std::ranges::find(parameters, name, &ParameterUpdate::name);
+      if (found == parameters.end())
+        return wrong("belongs to no parameter that is trained", "", "");
+      const std::size_t size = size_of(*found, suffix);
+      if (each.values.size() != size)
+        return wrong("has another size", fmt::format("{} values", size),
+                     fmt::format("{}", each.values.size()));
+    }
     tensors[each.name] = each.values;
   }
   tensors_ = std::move(tensors);

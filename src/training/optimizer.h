@@ -103,11 +103,20 @@ class Optimizer {
 
   /// Everything needed to go on bit for bit after restore().
   virtual OptimizerState state() const = 0;
-  /// kMismatch names a tensor that this kind of optimizer does not have.
-  virtual Result<void> restore(const OptimizerState& state) = 0;
+  /// Takes over a saved state. kMismatch names a tensor that this kind of optimizer does not have,
+  /// and, where the parameters to come are given (gradients may be empty), one that is none of
+  /// theirs or is of another size: give them when the state comes from a file.
+  Result<void> restore(const OptimizerState& state,
+                       std::span<const ParameterUpdate> parameters = {}) {
+    return take_over(state, parameters);
+  }
 
  protected:
   Optimizer() = default;
+
+ private:
+  virtual Result<void> take_over(const OptimizerState& state,
+                                 std::span<const ParameterUpdate> parameters) = 0;
 };
 
 /// The gradients' common L2 norm, summed in double in the order given.

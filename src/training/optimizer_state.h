@@ -15,7 +15,6 @@ class TensorOptimizer : public Optimizer {
  public:
   void step(float learning_rate, std::span<const ParameterUpdate> updates) final;
   OptimizerState state() const final;
-  Result<void> restore(const OptimizerState& state) final;
 
  protected:
   /// `suffixes`: those that this kind of optimizer can have; must outlive it.
@@ -25,11 +24,15 @@ class TensorOptimizer : public Optimizer {
   virtual void update(float learning_rate, const ParameterUpdate& parameter) = 0;
 
   std::uint64_t step_count() const { return step_; }
-  /// The state tensor of a parameter, zeros at first.
+  /// The state tensor of a parameter, zeros at first. Aborts when a restored one has another size,
+  /// which restore() would have told had it been given the parameters.
   std::span<float> tensor(const ParameterUpdate& parameter, std::string_view suffix,
                           std::size_t size);
 
  private:
+  Result<void> take_over(const OptimizerState& state,
+                         std::span<const ParameterUpdate> parameters) final;
+
   std::span<const std::string_view> suffixes_;
   std::uint64_t step_ = 0;
   std::map<std::string, std::vector<float>, std::less<>> tensors_;

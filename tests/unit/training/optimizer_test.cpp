@@ -72,6 +72,27 @@ TEST(Optimizer, AnotherKindsStateIsRefused) {
             "optimizer state 'x.lora_a.m': belongs to another optimizer: expected NAME.v");
 }
 
+TEST(Optimizer, AStateOfOtherParametersIsRefused) {
+  for (const OptimizerConfig& config : all_kinds()) {
+    SCOPED_TRACE(optimizer_name(config.kind));
+    auto optimizer = *Optimizer::make(config);
+    Tensors tensors;
+    step(*optimizer, tensors, 0);
+    std::vector<ParameterUpdate> parameters = {{"x.lora_a", tensors.a, {}, 4, 3, true},
+                                               {"x.m", tensors.m, {}, 1, 5, false}};
+    EXPECT_TRUE(optimizer->restore(optimizer->state(), parameters));
+    OptimizerState state = optimizer->state();
+    state.tensors.front().values.pop_back();
+    const auto cut = optimizer->restore(state, parameters);
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().problem, "has another size");
+    EXPECT_EQ(cut.error().code, ErrorCode::kMismatch);
+    parameters[0].name = "y.lora_a";
+    EXPECT_FALSE(optimizer->restore(optimizer->state(), parameters));
+  }
+  EXPECT_FALSE((*Optimizer::make({}))->restore({.step = 1, .tensors = {{"m", {1}}, {"", {}}}}));
+}
+
 TEST(Optimizer, BiasCorrectionMakesTheFirstStepTheRate) {
   OptimizerConfig config;
   config.adam.bias_correction = true;
