@@ -14,17 +14,20 @@ namespace {
 namespace fs = std::filesystem;
 using Rooms = std::set<std::string>;
 
-// The table of docs/architecture.md. "backend.h" stands for the seam alone, "safetensors" for the
-// library under libs/. app and cli may include everything and have no row.
+// The table of docs/architecture.md. "backend.h" and "training_ops.h" stand for the seams alone,
+// "safetensors" for the library under libs/. app and cli may include everything and have no row.
 const std::map<std::string, Rooms>& allowed() {
   static const std::map<std::string, Rooms> table = {
       {"base", {"safetensors"}},
       {"tensor", {"base"}},
       {"tokenizer", {"base"}},
       {"voice", {"base"}},
-      {"backends", {"backend.h", "tensor", "base"}},
+      {"backends", {"backend.h", "training_ops.h", "tensor", "base"}},
       {"lora", {"tensor", "safetensors", "base"}},
       {"model", {"backend.h", "lora", "tensor", "safetensors", "base"}},
+      {"training",
+       {"backend.h", "training_ops.h", "model", "lora", "tokenizer", "voice", "tensor",
+        "safetensors", "base"}},
       {"generation", {"model", "lora", "tokenizer", "backend.h", "base"}},
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
       {"data", {"voice", "base"}},
@@ -59,7 +62,8 @@ std::vector<Include> quoted_includes(const fs::path& folder) {
 
 // The room an include names, or "" for a library of the outside.
 std::string room_of(const std::string& target) {
-  if (target == "backends/backend.h") return "backend.h";
+  for (const std::string seam : {"backend.h", "training_ops.h"})
+    if (target == "backends/" + seam) return seam;
   const auto slash = target.find('/');
   if (slash == std::string::npos) return "";
   const std::string first = target.substr(0, slash);
