@@ -137,6 +137,8 @@ struct Attention {
   std::int64_t layer = 0;
 };
 
+class TrainingOps;  // backends/training_ops.h
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -201,6 +203,8 @@ class Backend {
   }
   /// GB/s at which this backend's memory is read, measured now; 0 where that is the host's own.
   virtual Result<double> read_bandwidth() { return 0.0; }
+  /// The operations of training here, owned by the backend; null where it cannot train.
+  virtual TrainingOps* training() { return nullptr; }
   /// Waits for everything enqueued and reports what went wrong on the device since the last sync.
   virtual Result<void> sync() = 0;
 };

@@ -14,6 +14,7 @@
 #include "backends/cpu/linear/linear.h"
 #include "backends/cpu/memory.h"
 #include "backends/cpu/rope.h"
+#include "backends/cpu/training/training.h"
 #include "backends/cpu/weight.h"
 #include "base/thread_pool.h"
 #include "tensor/formats/affine.h"
@@ -34,6 +35,7 @@ class CpuBackend : public Backend {
       : ops_(cpu::ops_for(isa)),
         pool_(threads),
         linear_(isa, pool_, activations),
+        training_(cpu::make_training_ops(isa, pool_)),
         activations_(activations) {}
 
   std::string_view name() const override { return "cpu"; }
@@ -140,6 +142,7 @@ class CpuBackend : public Backend {
     std::copy_n(x.data, host.size(), host.data());
     return {};
   }
+  TrainingOps* training() override { return training_.get(); }
   Result<void> sync() override { return {}; }
 
  private:
@@ -156,6 +159,7 @@ class CpuBackend : public Backend {
   const cpu::CpuOps& ops_;
   ThreadPool pool_;
   cpu::LinearEngine linear_;
+  std::unique_ptr<TrainingOps> training_;
   ActivationFormat activations_;
   cpu::RopeEngine rope_{ops_, pool_};
   cpu::AttentionEngine attention_{ops_, pool_};

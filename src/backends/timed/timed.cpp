@@ -107,6 +107,7 @@ class Timed final : public TimedBackend {
   }
   Result<double> read_bandwidth() override { return inner_->read_bandwidth(); }
   // A failure that an operation's own sync met is told at the next one, as the seam promises.
+  TrainingOps* training() override { return inner_->training(); }
   Result<void> sync() override {
     if (!failure_) return std::exchange(failure_, Result<void>());
     return inner_->sync();
