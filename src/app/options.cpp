@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, 4> kPromptForms = {"qwen3-no-think", "cha
                                                           "raw"};
 constexpr std::array<std::string_view, 2> kManFormats = {"roff", "markdown"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
+constexpr std::array<std::string_view, 3> kLinkRules = {"drop", "keep", "skip"};
 
 // How rows of the table are written: by kind, with what that kind has.
 struct Range {
@@ -226,6 +227,44 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
          "Keep what was computed of prompts in FILE from one run to the next"),
     choice(kLogFormat, "log-format", kNoLetter, kSetting, "FORMAT", "text", kLogFormats,
            "How a request is logged, one line each on stderr"),
+    text(kSource, "source", kNoLetter, kFlagOnly, "KIND:PATH[:WEIGHT]", "",
+         "Another source; each post of it is trained on WEIGHT times (a fraction is a chance); "
+         "repeat it for several",
+         kTextList),
+    flag(kForce, "force", 'f', kFlagOnly, "Replace a dataset that is there already"),
+    flag(kReplies, "replies", kNoLetter, kFlagOnly, "Also take answers to other people"),
+    flag(kQuotes, "quotes", kNoLetter, kFlagOnly, "Also take posts that quote another post"),
+    flag(kDeleted, "deleted", kNoLetter, kFlagOnly,
+         "Also take posts that were deleted, where a Twitter archive still holds them"),
+    flag(kBlocks, "blocks", kNoLetter, kFlagOnly,
+         "In text files, empty lines stand between posts; without it each line is one"),
+    ranged(kInteger, kImportMinChars, "min-chars", kNoLetter, kFlagOnly, "N", "20", {0, kBig},
+           "Leave out posts of fewer characters"),
+    ranged(kInteger, kImportMaxChars, "max-chars", kNoLetter, kFlagOnly, "N", "0", {0, kBig},
+           "Leave out posts of more characters; 0 is any number"),
+    choice(kLinks, "links", kNoLetter, kFlagOnly, "RULE", "drop", kLinkRules,
+           "Web addresses in posts: drop takes them out, skip leaves out posts that hold one"),
+    text(kLanguage, "language", kNoLetter, kFlagOnly, "CODE", "",
+         "Take posts in this language, and those whose source names none; repeat it for several",
+         kTextList),
+    flag(kKeepDuplicates, "keep-duplicates", kNoLetter, kFlagOnly,
+         "Keep posts that say the same as another; they still stand on one side of the split"),
+    ranged(
+        kNumber, kNear, "near", kNoLetter, kFlagOnly, "S", "0.8", {0, 1},
+        "Similarity from which two posts are nearly the same; below 0.6 many are missed, 0 looks "
+        "for equal ones only"),
+    text(kImportPrompt, "prompt", 'p', kFlagOnly, "TEXT", "",
+         "What a post answers, where its source does not say; repeat it to draw one for each post; "
+         "by default what `bobby post` asks",
+         kTextList),
+    text(kPromptsFile, "prompts", kNoLetter, kFlagOnly, "FILE", "",
+         "Draw from the prompts in FILE, one a line"),
+    text(kImportSystem, "system", kNoLetter, kFlagOnly, "TEXT", "",
+         "System message of every record"),
+    ranged(kNumber, kValid, "valid", kNoLetter, kFlagOnly, "N", "0.1", {0, kBig},
+           "Posts kept for validation: below 1 their share, else their number"),
+    ranged(kInteger, kImportSeed, "seed", 's', kFlagOnly, "S", "0", {0, kSeedMax},
+           "What split, order, prompts and chances are drawn from"),
     text(kTrainConfig, "config", kNoLetter, kFlagOnly, "FILE.yaml", "",
          "What to train, in the words of mlx_lm.lora's YAML"),
     flag(kPlan, "plan", kNoLetter, kFlagOnly,

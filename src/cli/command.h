@@ -27,6 +27,7 @@ struct Argument {
   std::string_view name;  ///< "COUNT"
   bool required = false;
   std::string_view help;
+  bool repeated = false;  ///< the last one: any number of them
 };
 
 /// A line to copy, and what it does.
@@ -84,6 +85,7 @@ extern const Command kModelQuantize;
 extern const Command kModelSynth;
 extern const Command kModelLogits;
 extern const Command kAdapterInspect;
+extern const Command kDataImport;
 extern const Command kTokenize;
 extern const Command kBench;
 extern const Command kConfig;

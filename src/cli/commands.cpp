@@ -9,8 +9,8 @@ namespace {
 constexpr const Command* kCommands[] = {
     &kPost,        &kServe,           &kTrain,         &kModelInspect,
     &kModelVerify, &kModelImportGguf, &kModelQuantize, &kModelSynth,
-    &kModelLogits, &kAdapterInspect,  &kTokenize,      &kBench,
-    &kConfig,      &kCompletions,     &kMan,
+    &kModelLogits, &kAdapterInspect,  &kDataImport,    &kTokenize,
+    &kBench,       &kConfig,          &kCompletions,   &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -20,7 +20,7 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"data", "importing and inspecting archives"},
+    {"data inspect", "inspecting datasets"},
     {"model pull", "downloading models"},
     {"model list", "listing models"},
     {"model fuse", "merging an adapter into a model"},

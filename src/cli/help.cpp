@@ -46,9 +46,10 @@ std::string option_block(Opt id) {
 
 std::string usage_line(const Command& command) {
   std::string line = fmt::format("bobby {}", command.full_name());
-  for (const Argument& argument : command.arguments)
-    line +=
-        argument.required ? fmt::format(" {}", argument.name) : fmt::format(" [{}]", argument.name);
+  for (const Argument& argument : command.arguments) {
+    const std::string name = fmt::format("{}{}", argument.name, argument.repeated ? "..." : "");
+    line += argument.required ? fmt::format(" {}", name) : fmt::format(" [{}]", name);
+  }
   return line + " [options]";
 }
 
