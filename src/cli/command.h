@@ -62,6 +62,8 @@ struct Command {
 std::span<const Command* const> all_commands();
 /// The options that every command takes.
 std::span<const Opt> common_options();
+/// Those that this command takes: one with an option of the same name has that one alone.
+std::vector<Opt> common_options_of(const Command& command);
 /// The command's own options, then the common ones.
 std::vector<Opt> options_of(const Command& command);
 
@@ -75,6 +77,7 @@ std::span<const LaterCommand> later_commands();
 // Each in a file of its own.
 extern const Command kPost;
 extern const Command kServe;
+extern const Command kTrain;
 extern const Command kModelInspect;
 extern const Command kModelVerify;
 extern const Command kModelImportGguf;

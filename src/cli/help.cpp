@@ -114,7 +114,7 @@ std::string help_text(const Command& command) {
     for (const Opt id : command.options) text += option_block(id);
   }
   text += "\nOptions of every command:\n";
-  for (const Opt id : common_options()) text += option_block(id);
+  for (const Opt id : common_options_of(command)) text += option_block(id);
   text += "\nExamples:\n";
   for (const Example& example : command.examples)
     text += fmt::format("  {}\n      {}\n", example.line, example.what);
