@@ -7,10 +7,10 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,        &kServe,           &kTrain,         &kModelInspect,
-    &kModelVerify, &kModelImportGguf, &kModelQuantize, &kModelSynth,
-    &kModelLogits, &kAdapterInspect,  &kDataImport,    &kTokenize,
-    &kBench,       &kConfig,          &kCompletions,   &kMan,
+    &kPost,         &kServe,       &kTrain,           &kDataImport,
+    &kModelInspect, &kModelVerify, &kModelImportGguf, &kModelQuantize,
+    &kModelSynth,   &kModelLogits, &kAdapterInspect,  &kTokenize,
+    &kBench,        &kConfig,      &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {

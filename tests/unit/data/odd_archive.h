@@ -14,8 +14,8 @@ inline const std::string kLongText =
     "did not open until the rain had stopped, because I knew what was in it. See "
     "https://t.co/note1 for the rest.";
 
-/// The archive's files. `root` goes before every name.
-inline Files odd_archive(const std::string& root = "") {
+/// Entries of tweets.js, 1 to 21.
+inline std::vector<Json> odd_tweets() {
   const auto url = [](const std::string& address, const std::string& target) {
     return Json{{"url", address}, {"expanded_url", target}, {"indices", {"1", "24"}}};
   };
@@ -59,13 +59,19 @@ inline Files odd_archive(const std::string& root = "") {
   flat.erase("id_str");
   flat["id"] = 21;
   tweets.push_back(flat);
+  return tweets;
+}
 
-  const auto note = [](const std::string& id, const std::string& at, const std::string& text) {
-    const Json link = {{"shortUrl", "https://t.co/note1"},
-                       {"expandedUrl", "https://example.org/letter"}};
-    const Json core = {{"text", text}, {"urls", Json::array({link})}};
-    return Json{{"noteTweet", {{"noteTweetId", id}, {"createdAt", at}, {"core", core}}}};
-  };
+/// An entry of note-tweet.js.
+inline Json note_tweet(const std::string& id, const std::string& at, const std::string& text) {
+  const Json link = {{"shortUrl", "https://t.co/note1"},
+                     {"expandedUrl", "https://example.org/letter"}};
+  const Json core = {{"text", text}, {"urls", Json::array({link})}};
+  return Json{{"noteTweet", {{"noteTweetId", id}, {"createdAt", at}, {"core", core}}}};
+}
+
+/// What manifest.js says.
+inline Json odd_manifest() {
   const auto listed_file = [](const std::string& file, const std::string& global, int count) {
     return Json{{"fileName", "data/" + file},
                 {"globalName", "YTD." + global},
@@ -82,13 +88,17 @@ inline Files odd_archive(const std::string& root = "") {
       {"like", listed("like.js", "like.part0", 1)},
   };
   types["tweets"]["files"].push_back(listed_file("tweets-part1.js", "tweets.part1", 3));
-  const Json manifest = {{"userInfo", {{"accountId", "42"}, {"userName", "me"}}},
-                         {"archiveInfo", {{"isPartialArchive", false}}},
-                         {"dataTypes", types}};
+  return {{"userInfo", {{"accountId", "42"}, {"userName", "me"}}},
+          {"archiveInfo", {{"isPartialArchive", false}}},
+          {"dataTypes", types}};
+}
+
+/// The archive's files. `root` goes before every name.
+inline Files odd_archive(const std::string& root = "") {
   const std::string theirs = "the words of somebody else";
   return {
-      {root + "data/manifest.js", "window.__THAR_CONFIG = " + manifest.dump(2) + ";"},
-      {root + "data/tweets.js", ytd("tweets.part0", tweets)},
+      {root + "data/manifest.js", "window.__THAR_CONFIG = " + odd_manifest().dump(2) + ";"},
+      {root + "data/tweets.js", ytd("tweets.part0", odd_tweets())},
       // Its array has an optional semicolon, and it holds fewer than the manifest promises.
       {root + "data/tweets-part1.js",
        ytd("tweets.part1", {tweet("22", "From the second file"), tweet("23", "And another one")}) +
@@ -96,8 +106,8 @@ inline Files odd_archive(const std::string& root = "") {
       {root + "data/tweets-part7.js", ytd("tweets.part7", {tweet("90", "A stray file")})},
       {root + "data/note-tweet.js",
        ytd("note_tweet.part0",
-           {note("800", "2023-08-23T10:07:26.000Z", "Another text of the same second"),
-            note("801", "2023-08-23T10:07:27.000Z", kLongText)})},
+           {note_tweet("800", "2023-08-23T10:07:26.000Z", "Another text of the same second"),
+            note_tweet("801", "2023-08-23T10:07:27.000Z", kLongText)})},
       {root + "data/community-tweet.js",
        ytd("community_tweet.part0", {tweet("24", "Said among people who knit")})},
       {root + "data/deleted-tweets.js",
