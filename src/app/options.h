@@ -67,6 +67,9 @@ enum class Opt : std::uint8_t {
   kRounding,
   kDecode,
   kNul,
+  kHtml,
+  kSamples,
+  kMaxSeqLength,
   kFormat,
   // Of bobby serve.
   kHost,
