@@ -69,7 +69,7 @@ enum class Opt : std::uint8_t {
   kNul,
   kHtml,
   kSamples,
-  kMaxSeqLength,
+  kInspectMaxSeqLength,
   kFormat,
   // Of bobby serve.
   kHost,

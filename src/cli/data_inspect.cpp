@@ -33,9 +33,10 @@ Result<void> write_page(const std::string& file, const std::string& page) {
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
-  inspection::InspectOptions options = {.max_seq_length = settings.integer(Opt::kMaxSeqLength),
-                                        .samples = settings.integer(Opt::kSamples),
-                                        .progress = console.progress()};
+  inspection::InspectOptions options = {
+      .max_seq_length = settings.integer(Opt::kInspectMaxSeqLength),
+      .samples = settings.integer(Opt::kSamples),
+      .progress = console.progress()};
   if (is_given(settings, Opt::kModel)) {
     BOBBY_TRY(options.tokens, make_token_source(settings));
   }
@@ -57,7 +58,7 @@ Result<int> run(const Invocation& invocation) {
 
 constexpr Argument kArguments[] = {
     {"DIR", true, "Folder with train.jsonl, valid.jsonl, test.jsonl, those that there are"}};
-constexpr Opt kOptions[] = {Opt::kHtml, Opt::kSamples, Opt::kMaxSeqLength, Opt::kPromptForm};
+constexpr Opt kOptions[] = {Opt::kHtml, Opt::kSamples, Opt::kInspectMaxSeqLength, Opt::kPromptForm};
 constexpr Example kExamples[] = {
     {"bobby data inspect ./data", "lengths, repeats, what is in both splits, samples"},
     {"bobby data inspect ./data --model ./Qwen3-8B-MLX-4bit --max-seq-length 256",
