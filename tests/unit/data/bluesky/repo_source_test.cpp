@@ -123,6 +123,43 @@ TEST_F(RepoSourceTest, TheSinksErrorIsItsOwn) {
   EXPECT_EQ(done.error().to_string(), "full");
 }
 
+// real_repo.car: what a PDS gave as the repository of an account that tests/pds/server.mjs filled.
+TEST_F(RepoSourceTest, ReadsWhatARealServerWrote) {
+  std::filesystem::copy_file(
+      std::filesystem::path(BOBBY_SOURCE_DIR) / "tests/unit/data/bluesky/real_repo.car", file_);
+  ASSERT_TRUE(read_file([&](SourcePost post) -> Result<void> {
+    posts_.push_back(std::move(post));
+    return {};
+  }));
+  ASSERT_EQ(posts_.size(), 18U);
+  for (std::size_t i = 0; i < 12; ++i) {
+    EXPECT_EQ(posts_[i].text,
+              "Plain post number " + std::to_string(i) + ", of which there are many");
+    EXPECT_EQ(posts_[i].time, 1711929600 + static_cast<std::int64_t>(i));
+  }
+  const auto expect = [&](std::size_t at, const char* text, bool reply, bool quote) {
+    EXPECT_EQ(posts_[at].text, text);
+    EXPECT_EQ(posts_[at].reply, reply) << text;
+    EXPECT_EQ(posts_[at].quote, quote) << text;
+  };
+  expect(12, "Grüße aus Bern 🏔️", false, false);
+  EXPECT_EQ(posts_[12].language, "de");
+  expect(13, "grün: https://example.com/a-long-path?to=it or here", false, false);
+  expect(14, "An answer to bob", true, false);
+  expect(15, "My own thread goes on", false, false);
+  expect(16, "An aside on that", false, false);
+  expect(17, "What I think of it", false, true);
+  const std::map<std::string, std::uint64_t> left_out = {
+      {"a picture or a link, without words", 1},
+      {"a record of app.bsky.actor.profile, not a post", 1},
+      {"a record of app.bsky.feed.like, not a post", 1},
+      {"a record of app.bsky.graph.follow, not a post", 1},
+      {"a repost", 1}};
+  EXPECT_EQ(report_.counts.left_out, left_out);
+  EXPECT_EQ(report_.counts.read, 23U);
+  EXPECT_EQ(report_.counts.noted.at("links written out in full"), 1U);
+}
+
 TEST_F(RepoSourceTest, FilesThatAreNoneSaySo) {
   EXPECT_TRUE(has(problem(""), "has no header"));
   EXPECT_TRUE(has(problem("{\"not\": \"a CAR file\"}"), "has no header"));
