@@ -2,8 +2,9 @@
 // hold one record of each kind that an import must tell apart. Prints one JSON object when it is
 // ready; ends when its standard input does.
 //   node server.mjs FOLDER [POSTS]   (its data; so many plain posts besides, for pages: 230)
-// The packages are those of package.json, which tools/pds.sh installs; NODE_PATH does not count for
-// modules, so this file is run from beside them.
+// The packages are those of package.json, which tools/pds.sh installs; Node looks for them beside this
+// file, so it is copied there. tests/unit/data/bluesky/real_repo.car is what com.atproto.sync.getRepo
+// gave of the first account, with 12 plain posts.
 
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
@@ -140,6 +141,8 @@ async function fill(alice, bob) {
   await alice.create('app.bsky.feed.like', { subject: ref(theirs), createdAt });
   await alice.create('app.bsky.graph.follow', { subject: bob.did, createdAt });
   await alice.create('app.bsky.actor.profile', { displayName: 'Alice' }, 'self');
+  const { rev: middle } = await (await fetch(
+    `${alice.service}/xrpc/com.atproto.sync.getLatestCommit?did=${alice.did}`)).json();
   for (let begin = 0; begin < Number(posts); begin += 100) {
     const writes = [];
     for (let i = begin; i < Math.min(begin + 100, Number(posts)); ++i) {
@@ -156,15 +159,16 @@ async function fill(alice, bob) {
     }
     await alice.call('com.atproto.repo.applyWrites', { repo: alice.did, writes });
   }
+  return middle; // the revision before the plain posts
 }
 
 const plcUrl = await startPlc();
 const service = await startPds(plcUrl);
 const alice = await Account.create(service, 'alice');
 const bob = await Account.create(service, 'bob');
-await fill(alice, bob);
+const middle = await fill(alice, bob);
 console.log(JSON.stringify({
-  plc: plcUrl, service, alice: alice.did, bob: bob.did, handle: alice.handle,
+  plc: plcUrl, service, alice: alice.did, bob: bob.did, handle: alice.handle, middle,
 }));
 process.stdin.resume();
 process.stdin.on('end', () => process.exit(0));

@@ -40,8 +40,7 @@ class Reading {
     if (!block && block.error().code == ErrorCode::kNotFound)
       return fail({.code = ErrorCode::kNotFound,
                    .where = fmt::format("record {}", key),
-                   .problem = "its block is not in the file",
-                   .hint = "export the whole repository, not the part since a revision"});
+                   .problem = "its block is not in the file"});
     if (!block) return fail(std::move(block).error());
     auto value = decode_dag_cbor(*block);
     if (!value) return fail(std::move(value).error().in(fmt::format("record {}", key)));
@@ -68,8 +67,11 @@ class RepoSource final : public PostSource {
       return taken;
     };
     auto done = read_repo(watched, report, context.progress);
-    if (!done && !sink_failed) return fail(std::move(done).error().in(file_.string()));
-    return done;
+    if (done || sink_failed) return done;
+    Error error = std::move(done).error();
+    if (error.code == ErrorCode::kNotFound && error.hint.empty())
+      error.hint = "export the whole repository, not the part since a revision";
+    return fail(std::move(error).in(file_.string()));
   }
 
  private:
