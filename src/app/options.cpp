@@ -265,6 +265,10 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
            "Posts kept for validation: below 1 their share, else their number"),
     ranged(kInteger, kImportSeed, "seed", 's', kFlagOnly, "S", "0", {0, kSeedMax},
            "What split, order, prompts and chances are drawn from"),
+    text(kService, "service", kNoLetter, kSetting, "URL", "",
+         "The server that has a Bluesky account; by default the one that its identity names"),
+    text(kPlc, "plc", kNoLetter, kSetting, "URL", "https://plc.directory",
+         "The directory of did:plc identities"),
 }};
 
 constexpr bool rows_are_in_order() {

@@ -101,6 +101,9 @@ enum class Opt : std::uint8_t {
   kImportSystem,
   kValid,
   kImportSeed,
+  // Of all that talks to Bluesky.
+  kService,
+  kPlc,
   kOptionCount,
 };
 

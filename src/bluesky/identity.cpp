@@ -175,8 +175,9 @@ Result<Account> account_of_service(const HttpGet& get, Account account,
   if (!account.did.empty()) return account;
   const std::string query = account.service + "/xrpc/com.atproto.identity.resolveHandle?handle=" +
                             escape_query(account.handle);
-  BOBBY_TRY(const json answer, get_json(get, query));
-  const std::string* did = text_of(answer, "did");
+  auto answer = get_json(get, query);
+  if (!answer) return fail(std::move(answer).error().in(account.handle));
+  const std::string* did = text_of(*answer, "did");
   if (did == nullptr || !is_did(*did))
     return fail(
         {.code = ErrorCode::kMalformed, .where = shown_url(query), .problem = "names no account"});

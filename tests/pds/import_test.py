@@ -98,7 +98,7 @@ class ImportTest(unittest.TestCase):
 
     def test_replies_and_quotes_are_left_out_by_default(self):
         found = self.imported("bluesky", self.car)
-        self.assertEqual(found["taken"], PLAIN_POSTS + 3)
+        self.assertEqual(found["taken"], PLAIN_POSTS + 4)
         self.assertNotIn("An answer to bob", found["texts"])
         self.assertNotIn("What I think of it", found["texts"])
         self.assertIn("My own thread goes on", found["texts"])
