@@ -119,7 +119,7 @@ class ImportTest(unittest.TestCase):
         self.assertIn("nobody.test", self.refused("bluesky", "nobody.test", "--service", network.service))
         unknown = "did:plc:" + "a" * 24
         self.assertIn(unknown, self.refused("bluesky", unknown, "--plc", network.plc))
-        self.assertIn("RepoNotFound", self.refused("bluesky", unknown, "--service", network.service))
+        self.assertIn("Could not find repo", self.refused("bluesky", unknown, "--service", network.service))
         self.assertIn("neither", self.refused("bluesky", "nobody"))
         self.assertIn("offline", self.refused("bluesky", network.alice, "--plc", network.plc, "--offline"))
 
