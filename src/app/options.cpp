@@ -307,6 +307,10 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
            "Batches of a validation, in place of the config's; -1 is all"),
     ranged(kInteger, kTrainSeed, "seed", 's', kFlagOnly, "S", "", {0, kSeedMax},
            "What order and first values are drawn from, in place of the config's"),
+    text(kService, "service", kNoLetter, kSetting, "URL", "",
+         "The server that has a Bluesky account; by default the one that its identity names"),
+    text(kPlc, "plc", kNoLetter, kSetting, "URL", "https://plc.directory",
+         "The directory of did:plc identities"),
 }};
 
 constexpr bool rows_are_in_order() {

@@ -123,6 +123,9 @@ enum class Opt : std::uint8_t {
   kSaveEvery,
   kValBatches,
   kTrainSeed,
+  // Of all that talks to Bluesky.
+  kService,
+  kPlc,
   kOptionCount,
 };
 
