@@ -2,13 +2,17 @@
 
 #include <fstream>
 #include <gtest/gtest.h>
+#include <string>
+#include <unistd.h>
 
 namespace bobby::inspection {
 namespace {
 
 class ManifestTest : public testing::Test {
  protected:
-  ManifestTest() : folder_(std::filesystem::path(testing::TempDir()) / "bobby-manifest-test") {
+  ManifestTest()
+      : folder_(std::filesystem::path(testing::TempDir()) /
+                ("bobby-manifest-test-" + std::to_string(::getpid()))) {
     std::filesystem::create_directories(folder_);
   }
   ~ManifestTest() override { std::filesystem::remove_all(folder_); }
