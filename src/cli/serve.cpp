@@ -112,7 +112,7 @@ Result<std::unique_ptr<store::DraftStore>> open_drafts(const Settings& settings)
 class PromptCache {
  public:
   PromptCache(const Settings& settings, std::filesystem::path model_folder, Lines& lines)
-      : file_(settings.text(Opt::kPromptCache)),
+      : file_(settings.given(Opt::kPromptCache) ? settings.text(Opt::kPromptCache) : ""),
         model_folder_(std::move(model_folder)),
         options_(generator_options(settings)),
         lines_(lines) {}
