@@ -49,12 +49,13 @@ struct LoraSettings {
   std::int64_t rank = 8;
   float scale = 20.0f;
   float dropout = 0.0f;
-  std::int64_t num_layers = 16;   ///< the last num_layers blocks; <= 0: all
-  std::vector<std::string> keys;  ///< within a block: "self_attn.q_proj"; empty: every projection
+  std::int64_t num_layers = 16;  ///< the last num_layers blocks; <= 0: all
+  std::vector<std::string> keys =
+      {};  ///< within a block: "self_attn.q_proj"; empty: every projection
 };
 
 struct NetworkOptions {
-  LoraSettings lora;
+  LoraSettings lora = {};
   std::uint64_t dropout_seed = 0;
   bool grad_checkpoint = false;  ///< keep each block's input alone, and run its forward again
   /// Bytes of inputs of the first adapted block that are kept by record, so that the frozen blocks

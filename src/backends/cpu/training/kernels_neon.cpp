@@ -15,9 +15,11 @@ struct VectorNeon : VectorPortable {
   }
 };
 
+using Neon = FourLanes<VectorNeon, 12>;
+
 }  // namespace
 
 constinit const TrainingKernels<float> kNeonTraining =
-    training_kernels<TrainingVector<VectorNeon, 12>>(DequantizeBody<VectorNeon>::dequantize);
+    training_kernels<Neon>(DequantizeBody<Neon>::dequantize);
 
 }  // namespace bobby::cpu

@@ -6,7 +6,7 @@
 namespace bobby::cpu {
 namespace {
 
-using Portable = TrainingVector<VectorPortable, 6>;
+using Portable = FourLanes<VectorPortable, 6>;
 
 void dequantize_to_double(const WeightTile& tile, double* out, std::int64_t stride) {
   std::vector<float> row(static_cast<std::size_t>(tile.cols));
@@ -14,7 +14,7 @@ void dequantize_to_double(const WeightTile& tile, double* out, std::int64_t stri
     WeightTile one = tile;
     one.row += r;
     one.rows = 1;
-    DequantizeBody<VectorPortable>::dequantize(one, row.data(), tile.cols);
+    DequantizeBody<Portable>::dequantize(one, row.data(), tile.cols);
     for (std::int64_t i = 0; i < tile.cols; ++i)
       out[r * stride + i] = row[static_cast<std::size_t>(i)];
   }
@@ -23,7 +23,7 @@ void dequantize_to_double(const WeightTile& tile, double* out, std::int64_t stri
 }  // namespace
 
 constinit const TrainingKernels<float> kPortableTraining =
-    training_kernels<Portable>(DequantizeBody<VectorPortable>::dequantize);
+    training_kernels<Portable>(DequantizeBody<Portable>::dequantize);
 constinit const TrainingKernels<double> kDoubleTraining =
     training_kernels<VectorDouble>(dequantize_to_double);
 

@@ -10,23 +10,24 @@ namespace {
 // with kPanelCols rows half of a first-level cache.
 constexpr std::int64_t kTransposeCols = 128;
 
-/// Depth [begin, begin + depth) of a term's columns, packed: returns b and its stride.
+/// A panel of b, and the numbers from one of its rows to the next.
 template <typename T>
 struct Packed {
   const T* b;
   std::int64_t stride;
 };
 
+/// Depth [begin, begin + depth) of a panel, in `memory` unless b lies there as it is. `rows` is
+/// room for kPanelCols rows of kTransposeCols numbers.
 template <typename T>
 Packed<T> pack(const TrainingKernels<T>& kernels, const Term<T>& term, std::int64_t col,
-               std::int64_t cols, std::int64_t begin, std::int64_t depth, T* memory) {
+               std::int64_t cols, std::int64_t begin, std::int64_t depth, T* memory, T* rows) {
   if (term.weight == nullptr)
     return {term.dense.data + begin * term.dense.cols + col, term.dense.cols};
   if (!term.transposed) {
     kernels.dequantize(tile_of(*term.weight, begin, depth, col, cols), memory, kPanelCols);
     return {memory, kPanelCols};
   }
-  T* const rows = memory + kDepthBlock * kPanelCols;
   for (std::int64_t k = 0; k < depth; k += kTransposeCols) {
     const std::int64_t count = std::min(kTransposeCols, depth - k);
     kernels.dequantize(tile_of(*term.weight, col, cols, begin + k, count), rows, kTransposeCols);
@@ -59,25 +60,61 @@ WeightTile tile_of(const WeightView& weight, std::int64_t row, std::int64_t rows
           .cols = cols};
 }
 
+std::vector<PanelRange> share_panels(std::span<const std::int64_t> cols, std::int64_t rows,
+                                     std::int64_t threads) {
+  // Few rows stay in the cache anyway.
+  constexpr std::int64_t kManyRows = 256;
+  const auto ranges_at = [&](std::int64_t panels) {
+    std::int64_t ranges = 0;
+    for (const std::int64_t one : cols)
+      ranges += (one + panels * kPanelCols - 1) / (panels * kPanelCols);
+    return ranges;
+  };
+  const auto longest_share = [&](std::int64_t panels) {
+    return (ranges_at(panels) + threads - 1) / threads * panels;
+  };
+  std::int64_t panels = rows < kManyRows ? 1 : kPanelsAtOnce;
+  while (panels > 1 && longest_share(panels) > longest_share(1)) --panels;
+
+  std::vector<PanelRange> ranges;
+  for (std::size_t sum = 0; sum < cols.size(); ++sum)
+    for (std::int64_t col = 0; col < cols[sum]; col += panels * kPanelCols)
+      ranges.push_back({sum, col, std::min(panels * kPanelCols, cols[sum] - col)});
+  return ranges;
+}
+
 template <typename T>
-void multiply_panel(TrainingMachine<T>& machine, const SumOfTerms<T>& sum, std::int64_t col,
-                    std::int64_t cols, int thread) {
-  T* memory = machine.thread_memory(thread, kPanelCols * (kDepthBlock + kTransposeCols));
+void multiply_range(TrainingMachine<T>& machine, const SumOfTerms<T>& sum, const PanelRange& range,
+                    int thread) {
+  constexpr std::int64_t kPanel = kPanelCols * kDepthBlock;
+  constexpr std::int64_t kRowsAtOnce = 48;  // stay in the second-level cache beside the panels
+  const std::int64_t panels = (range.cols + kPanelCols - 1) / kPanelCols;
+  const std::int64_t rows_at_once = panels == 1 ? sum.out.rows : kRowsAtOnce;
+  T* memory = machine.thread_memory(thread, panels * kPanel + kPanelCols * kTransposeCols);
+  T* const rows = memory + panels * kPanel;
+  Packed<T> packed[kPanelsAtOnce];
   bool add = false;
   for (const Term<T>& term : sum.terms)
     for (std::int64_t begin = 0; begin < term.a.cols; begin += kDepthBlock) {
       const std::int64_t depth = std::min(kDepthBlock, term.a.cols - begin);
-      const Packed<T> packed = pack(machine.kernels, term, col, cols, begin, depth, memory);
-      machine.kernels.multiply({.a = term.a.data + begin,
-                                .a_row_stride = term.a.cols,
-                                .b = packed.b,
-                                .b_stride = packed.stride,
-                                .c = sum.out.data + col,
-                                .c_stride = sum.out.cols,
-                                .rows = sum.out.rows,
-                                .cols = cols,
-                                .depth = depth,
-                                .add = add});
+      const auto cols_of = [&](std::int64_t panel) {
+        return std::min(kPanelCols, range.cols - panel * kPanelCols);
+      };
+      for (std::int64_t panel = 0; panel < panels; ++panel)
+        packed[panel] = pack(machine.kernels, term, range.col + panel * kPanelCols, cols_of(panel),
+                             begin, depth, memory + panel * kPanel, rows);
+      for (std::int64_t row = 0; row < sum.out.rows; row += rows_at_once)
+        for (std::int64_t panel = 0; panel < panels; ++panel)
+          machine.kernels.multiply({.a = term.a.row(row) + begin,
+                                    .a_row_stride = term.a.cols,
+                                    .b = packed[panel].b,
+                                    .b_stride = packed[panel].stride,
+                                    .c = sum.out.row(row) + range.col + panel * kPanelCols,
+                                    .c_stride = sum.out.cols,
+                                    .rows = std::min(rows_at_once, sum.out.rows - row),
+                                    .cols = cols_of(panel),
+                                    .depth = depth,
+                                    .add = add});
       add = true;
     }
 }
@@ -134,11 +171,10 @@ void add_by_sequence(TrainingMachine<T>& machine, Matrix<T> a, Matrix<T> b,
   });
 }
 
-#define BOBBY_PRODUCTS(T)                                                                     \
-  template void multiply_panel(TrainingMachine<T>&, const SumOfTerms<T>&, std::int64_t,       \
-                               std::int64_t, int);                                            \
-  template void multiply_transposed(TrainingMachine<T>&, Matrix<T>, Matrix<T>, T, Matrix<T>); \
-  template void add_by_sequence(TrainingMachine<T>&, Matrix<T>, Matrix<T>,                    \
+#define BOBBY_PRODUCTS(T)                                                                          \
+  template void multiply_range(TrainingMachine<T>&, const SumOfTerms<T>&, const PanelRange&, int); \
+  template void multiply_transposed(TrainingMachine<T>&, Matrix<T>, Matrix<T>, T, Matrix<T>);      \
+  template void add_by_sequence(TrainingMachine<T>&, Matrix<T>, Matrix<T>,                         \
                                 std::span<const TrainingSequence>, Matrix<T>)
 BOBBY_PRODUCTS(float);
 BOBBY_PRODUCTS(double);

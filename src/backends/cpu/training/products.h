@@ -30,32 +30,39 @@ struct SumOfTerms {
   std::vector<Term<T>> terms = {};
 };
 
-/// Columns [col, col + cols), at most kPanelCols, of one sum.
-template <typename T>
-void multiply_panel(TrainingMachine<T>& machine, const SumOfTerms<T>& sum, std::int64_t col,
-                    std::int64_t cols, int thread);
+/// Panels that a thread may take at once, so that many rows are read from memory less often.
+inline constexpr std::int64_t kPanelsAtOnce = 3;
 
-/// All sums, and finish(sum's number, first column, columns) for each panel once it is there.
+/// A thread's piece of work: columns [col, col + cols) of a sum, at most kPanelsAtOnce panels.
+struct PanelRange {
+  std::size_t sum = 0;
+  std::int64_t col = 0;
+  std::int64_t cols = 0;
+};
+
+template <typename T>
+void multiply_range(TrainingMachine<T>& machine, const SumOfTerms<T>& sum, const PanelRange& range,
+                    int thread);
+
+/// Work on sums of `cols[i]` columns for so many threads; a result does not depend on how it is
+/// cut.
+std::vector<PanelRange> share_panels(std::span<const std::int64_t> cols, std::int64_t rows,
+                                     std::int64_t threads);
+
+/// All sums, and finish(sum's number, first column, columns) for each range once it is there.
 template <typename T, typename Finish>
 void multiply_panels(TrainingMachine<T>& machine, std::span<const SumOfTerms<T>> sums,
                      const Finish& finish) {
-  struct Panel {
-    std::size_t sum;
-    std::int64_t col;
-  };
-  std::vector<Panel> panels;
-  for (std::size_t i = 0; i < sums.size(); ++i)
-    for (std::int64_t col = 0; col < sums[i].out.cols; col += kPanelCols)
-      panels.push_back({i, col});
-  machine.pool.parallel_for(static_cast<std::int64_t>(panels.size()), 1,
+  std::vector<std::int64_t> cols;
+  for (const SumOfTerms<T>& sum : sums) cols.push_back(sum.out.cols);
+  const std::vector<PanelRange> ranges =
+      share_panels(cols, sums.front().out.rows, machine.pool.threads());
+  machine.pool.parallel_for(static_cast<std::int64_t>(ranges.size()), 1,
                             [&](std::int64_t begin, std::int64_t end, int thread) {
-                              for (std::int64_t index = begin; index < end; ++index) {
-                                const Panel& panel = panels[static_cast<std::size_t>(index)];
-                                const SumOfTerms<T>& sum = sums[panel.sum];
-                                const std::int64_t cols =
-                                    std::min(kPanelCols, sum.out.cols - panel.col);
-                                multiply_panel(machine, sum, panel.col, cols, thread);
-                                finish(panel.sum, panel.col, cols);
+                              for (std::int64_t i = begin; i < end; ++i) {
+                                const PanelRange& range = ranges[static_cast<std::size_t>(i)];
+                                multiply_range(machine, sums[range.sum], range, thread);
+                                finish(range.sum, range.col, range.cols);
                               }
                             });
 }

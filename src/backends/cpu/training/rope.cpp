@@ -63,17 +63,18 @@ void rope(TrainingMachine<T>& machine, const RopeArgs<T>& args) {
 template <typename T>
 void rope_backward(TrainingMachine<T>& machine, const RopeArgs<T>& args,
                    Matrix<T> projected_gradient) {
-  constexpr std::int64_t kLongestHead = 1024;
   const auto half = static_cast<std::int64_t>(args.inv_freq.size());
+  T* turned_back = args.norm ? machine.memory(TrainingMachine<T>::Use::kRows,
+                                              args.projected.rows * args.projected.cols)
+                             : projected_gradient.data;
   for_each_head(machine, args, [&](std::int64_t at, const T* angles) {
-    const T* from = args.rotated.data + at;
-    T* to = projected_gradient.data + at;
-    if (!args.norm) return machine.kernels.rotate(from, angles, angles + half, -1, half, to);
-    T normed[kLongestHead];
-    machine.kernels.rotate(from, angles, angles + half, -1, half, normed);
-    std::fill_n(to, 2 * half, T{0});
-    machine.kernels.rms_norm_backward(args.projected.data + at, args.norm, normed, 2 * half,
-                                      args.eps, to);
+    machine.kernels.rotate(args.rotated.data + at, angles, angles + half, -1, half,
+                           turned_back + at);
+    if (!args.norm) return;
+    T* gradient = projected_gradient.data + at;
+    std::fill_n(gradient, 2 * half, T{0});
+    machine.kernels.rms_norm_backward(args.projected.data + at, args.norm, turned_back + at,
+                                      2 * half, args.eps, gradient);
   });
 }
 

@@ -4,6 +4,7 @@
 // its numbers, the tile of a product that its registers hold, a transpose of 4 x 4. And a "vector"
 // of one double.
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -30,6 +31,26 @@ struct TrainingVector : Base {
                             __builtin_shufflevector(high01, high23, 0, 1, 4, 5),
                             __builtin_shufflevector(high01, high23, 2, 3, 6, 7)};
     for (int j = 0; j < 4; ++j) std::memcpy(to + j * to_stride, &column[j], sizeof column[j]);
+  }
+};
+
+/// Four lanes of the compiler's own vectors; Base is VectorPortable or an improvement on it.
+/// load_levels4 and load_levels8, which every vector type of training has, read kLanes levels of 4
+/// or 8 bits as numbers.
+template <typename Base, int kRows>
+struct FourLanes : TrainingVector<Base, kRows> {
+  using Reg = typename Base::Reg;
+  static Reg load_levels4(const std::byte* packed) {
+    std::uint8_t bytes[2];
+    std::memcpy(bytes, packed, sizeof bytes);
+    const typename Base::Ints levels = {bytes[0] & 15, bytes[0] >> 4, bytes[1] & 15, bytes[1] >> 4};
+    return __builtin_convertvector(levels, Reg);
+  }
+  static Reg load_levels8(const std::byte* packed) {
+    std::uint8_t bytes[4];
+    std::memcpy(bytes, packed, sizeof bytes);
+    const typename Base::Ints levels = {bytes[0], bytes[1], bytes[2], bytes[3]};
+    return __builtin_convertvector(levels, Reg);
   }
 };
 
