@@ -93,12 +93,12 @@ double milliseconds(const std::function<void()>& run, int repeats) {
 void bench_products() {
   const auto backend = value_of(make_cuda_backend());
   const std::vector<Shape> shapes = {
-      {"q k v", 2048, 6144, 4096, false},      {"o", 2048, 4096, 4096, false},
-      {"gate up", 2048, 24576, 4096, false},   {"down", 2048, 4096, 12288, false},
-      {"head", 1024, 151936, 4096, false},     {"gate up, back", 2048, 4096, 24576, true},
-      {"down, back", 2048, 12288, 4096, true}, {"o, back", 2048, 4096, 4096, true},
+      {"q k v", 2048, 6144, 4096, false},       {"o", 2048, 4096, 4096, false},
+      {"gate up", 2048, 24576, 4096, false},    {"down", 2048, 4096, 12288, false},
+      {"head", 1024, 151936, 4096, false},      {"gate up, back", 2048, 4096, 24576, true},
+      {"down, back", 2048, 12288, 4096, true},  {"o, back", 2048, 4096, 4096, true},
       {"head, back", 1024, 4096, 151936, true}, {"gate up, 512 rows", 512, 24576, 4096, false},
-      {"o, 64 rows", 64, 4096, 4096, false},   {"gate up, 64 rows", 64, 24576, 4096, false},
+      {"o, 64 rows", 64, 4096, 4096, false},    {"gate up, 64 rows", 64, 24576, 4096, false},
   };
   constexpr std::int64_t kHead = 151936;
   const RandomBlocks left(*backend, cuda::block_bytes(cuda::row_blocks_of(2048), 24576 / 64) +
@@ -118,8 +118,8 @@ void bench_products() {
       args.add_term(left.data(), right.data(), cuda::blocks_of(shape.depth));
       cuda::product(args, nullptr, path);
     };
-    const double work = 2e-9 * static_cast<double>(shape.rows * shape.cols) *
-                        static_cast<double>(shape.depth);
+    const double work =
+        2e-9 * static_cast<double>(shape.rows * shape.cols) * static_cast<double>(shape.depth);
     const double fast = milliseconds([&] { run(cuda::ProductPath::kFastest, out->data()); }, 20);
     const double plain =
         shape.cols * shape.depth > 200'000'000
@@ -127,8 +127,8 @@ void bench_products() {
             : milliseconds([&] { run(cuda::ProductPath::kPlain, other->data()); }, 2);
     double distance = -1;
     if (plain > 0) {  // the first rows of both
-      const auto count = static_cast<std::size_t>(std::min<std::int64_t>(shape.rows, 200) *
-                                                  shape.cols);
+      const auto count =
+          static_cast<std::size_t>(std::min<std::int64_t>(shape.rows, 200) * shape.cols);
       std::vector<float> a(count), b(count);
       cudaMemcpy(a.data(), out->data(), count * 4, cudaMemcpyDeviceToHost);
       cudaMemcpy(b.data(), other->data(), count * 4, cudaMemcpyDeviceToHost);
@@ -162,7 +162,9 @@ class TimedOps final : public TrainingOps {
   Result<void> copy_out(Activation from, std::span<float> host) override {
     return timed("copies", [&] { return ops_.copy_out(from, host); });
   }
-  void zero(Activation x) override { timed("zero, copy, add", [&] { ops_.zero(x); }); }
+  void zero(Activation x) override {
+    timed("zero, copy, add", [&] { ops_.zero(x); });
+  }
   void copy(Activation from, Activation to) override {
     timed("zero, copy, add", [&] { ops_.copy(from, to); });
   }
@@ -192,7 +194,9 @@ class TimedOps final : public TrainingOps {
   void row_norms(const Weight& weight, const TrainingLora* lora, Activation norms) override {
     ops_.row_norms(weight, lora, norms);
   }
-  void rope(const TrainingRope& args) override { timed("rope", [&] { ops_.rope(args); }); }
+  void rope(const TrainingRope& args) override {
+    timed("rope", [&] { ops_.rope(args); });
+  }
   void rope_backward(const TrainingRope& args, Activation q, Activation k) override {
     timed("rope, back", [&] { ops_.rope_backward(args, q, k); });
   }
@@ -305,7 +309,8 @@ double gigabytes_used() {
 }
 
 std::unique_ptr<Network> load(const char* model, Backend& backend, std::size_t cache = 0) {
-  const NetworkOptions options = {.lora = {.rank = 8, .num_layers = 16}, .input_cache_bytes = cache};
+  const NetworkOptions options = {.lora = {.rank = 8, .num_layers = 16},
+                                  .input_cache_bytes = cache};
   auto network = value_of(Network::load(model, backend, options));
   std::mt19937 random(1);
   std::normal_distribution<float> normal(0.0f, 0.01f);
@@ -329,6 +334,7 @@ void bench_network(const char* model, bool stages) {
   for (const Batch& batch : {Batch{8, 256}, Batch{32, 64}, Batch{1, 64}}) {
     const TrainingRows rows = batch_of(batch.sequences, batch.length, vocab_size);
     double loss = 0;
+    double first = 0;  // the first sequence's, times all tokens: the same alone or packed
     std::vector<double> step, upload;
     for (int i = 0; i < (stages ? 3 : 8); ++i) {
       timed.ops().take();
@@ -339,6 +345,7 @@ void bench_network(const char* model, bool stages) {
       from = Clock::now();
       value_of(network->upload());
       upload.push_back(seconds_since(from));
+      first = found.sequence_loss[0] * static_cast<double>(rows.inputs.size());
       loss = 0;
       for (const double one : found.sequence_loss) loss += one;
     }
@@ -347,12 +354,13 @@ void bench_network(const char* model, bool stages) {
     double norm = 0;
     for (const TrainableTensor& tensor : network->tensors())
       for (const float number : tensor.gradient) norm += static_cast<double>(number) * number;
-    std::printf("%lld x %lld: first %.0f ms, best %.2f ms = %.0f tok/s; upload %.1f ms; loss %.9f, "
-                "gradient %.6e; %.2f GB used\n",
-                static_cast<long long>(batch.sequences), static_cast<long long>(batch.length),
-                step[0] * 1e3, best * 1e3, tokens / best,
-                *std::min_element(upload.begin(), upload.end()) * 1e3, loss, std::sqrt(norm),
-                gigabytes_used());
+    std::printf(
+        "%lld x %lld: once %.0f ms, best %.2f ms = %.0f tok/s; upload %.1f ms; loss %.9f, "
+        "of the first sequence %.17g, gradient %.6e; %.2f GB used\n",
+        static_cast<long long>(batch.sequences), static_cast<long long>(batch.length),
+        step[0] * 1e3, best * 1e3, tokens / best,
+        *std::min_element(upload.begin(), upload.end()) * 1e3, loss, first, std::sqrt(norm),
+        gigabytes_used());
     const NetworkMemory plan = network->memory(batch.sequences * batch.length, batch.length);
     std::printf("  planned: weights %.2f, trained %.2f, activations %.2f GB\n",
                 static_cast<double>(plan.weights) / 1e9, static_cast<double>(plan.trained) / 1e9,

@@ -100,8 +100,7 @@ class CudaTrainingLinear : public TrainingFixture {
     std::vector<std::unique_ptr<Held>> held;
     std::vector<TrainingProjection> projections;
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      held.push_back(
-          std::make_unique<Held>(*this, test, weights[i], values.projections[i], rows));
+      held.push_back(std::make_unique<Held>(*this, test, weights[i], values.projections[i], rows));
       Held& h = *held.back();
       h.lora = {.a = h.a,
                 .b = h.b,
@@ -220,10 +219,9 @@ TEST_F(CudaTrainingLinear, PackedAsAlone) {
     for (const TrainingSequence& sequence : sequences) {
       next.x = rows_of(values.x, test.in, sequence.begin, sequence.count);
       for (std::size_t i = 0; i < weights.size(); ++i)
-        next.projections[i].gradient = rows_of(values.projections[i].gradient, test.outs[i],
-                                               sequence.begin, sequence.count);
-      const LinearFound alone =
-          run(test, weights, next, {{0, sequence.count, sequence.record}});
+        next.projections[i].gradient =
+            rows_of(values.projections[i].gradient, test.outs[i], sequence.begin, sequence.count);
+      const LinearFound alone = run(test, weights, next, {{0, sequence.count, sequence.record}});
       expect_same_bits(alone.x_gradient,
                        rows_of(packed.x_gradient, test.in, sequence.begin, sequence.count));
       for (std::size_t i = 0; i < weights.size(); ++i) {

@@ -10,9 +10,9 @@
 namespace bobby::testing {
 namespace {
 
-// Products of bf16 through two or three blocks and back.
+// Products of bf16 through two or three blocks and back; the worst tensor of a tiny model.
 constexpr double kLossTolerance = 5e-3;
-constexpr double kGradientTolerance = 4e-2;
+constexpr double kGradientTolerance = 7e-2;
 
 struct Outcome {
   std::vector<double> losses;

@@ -91,7 +91,8 @@ TEST_F(CudaTrainingOps, Rope) {
     for (const bool normed : {false, true}) {
       const auto sequences = sequences_of({3, 70, 1});
       const std::int64_t rows = rows_in(sequences), heads = 3, kv_heads = 1, dim = 2 * half;
-      const auto q = random_.normals(rows * heads * dim), k = random_.normals(rows * kv_heads * dim);
+      const auto q = random_.normals(rows * heads * dim),
+                 k = random_.normals(rows * kv_heads * dim);
       const auto q_gradient = random_.normals(rows * heads * dim);
       const auto k_gradient = random_.normals(rows * kv_heads * dim);
       const auto norm = random_.normals(dim);
@@ -198,11 +199,9 @@ TEST_F(CudaTrainingAttention, AgainstDouble) {
                                           .scale = 1.0f / std::sqrt(static_cast<float>(dim)),
                                           .sequences = sequences};
     cpu::attention(double_, args);
-    cpu::attention_backward<double>(double_, args,
-                                    {.out = gradient.matrix(),
-                                     .q = qg.matrix(),
-                                     .k = kg.matrix(),
-                                     .v = vg.matrix()});
+    cpu::attention_backward<double>(
+        double_, args,
+        {.out = gradient.matrix(), .q = qg.matrix(), .k = kg.matrix(), .v = vg.matrix()});
     const std::string of = ", heads of " + std::to_string(dim);
     expect_near(found.out, out.values(), kTf32, "out" + of);
     expect_near(found.q, qg.values(), kTf32, "q's" + of);
@@ -235,8 +234,7 @@ TEST_F(CudaTrainingOps, CrossEntropy) {
     std::int64_t rows, hidden, vocab;
     DType dtype;
   };
-  for (const Shape& shape :
-       {Shape{9, 40, 97, DType::kBF16}, Shape{200, 128, 640, DType::kF32}}) {
+  for (const Shape& shape : {Shape{9, 40, 97, DType::kBF16}, Shape{200, 128, 640, DType::kF32}}) {
     const auto& [rows, hidden, vocab, dtype] = shape;
     const auto x = random_.normals(rows * hidden, 2.0f);
     const WeightBytes bytes(dense(dtype), vocab, hidden, random_);

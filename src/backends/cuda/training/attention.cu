@@ -2,9 +2,8 @@
 // columns 2 t and 2 t + 1 of eight) is at once one of weights for the next product, whose depth
 // then takes column 2 t where the instruction says t and 2 t + 1 where it says t + 4.
 
-#include "backends/cuda/training/attention.h"
-
 #include "backends/cuda/launch.cuh"
+#include "backends/cuda/training/attention.h"
 #include "backends/cuda/training/instructions.cuh"
 
 namespace bobby::cuda {
@@ -43,9 +42,8 @@ __device__ void fetch(const float* from, long long stride, int rows, int dim, fl
           if (col + j < dim) numbers[j] = source[j];
       }
     }
-    *reinterpret_cast<float4*>(to + row * kStride<kDim> + col) =
-        make_float4(to_tf32(numbers[0]), to_tf32(numbers[1]), to_tf32(numbers[2]),
-                    to_tf32(numbers[3]));
+    *reinterpret_cast<float4*>(to + row * kStride<kDim> + col) = make_float4(
+        to_tf32(numbers[0]), to_tf32(numbers[1]), to_tf32(numbers[2]), to_tf32(numbers[3]));
   }
 }
 
@@ -288,7 +286,7 @@ __global__ void __launch_bounds__(kThreads)
     normalizers[thread] = real ? job.normalizers[at] : 0.0f;
     means[thread] = real ? job.means[at] : 0.0f;
   }
-  float first_sums[kDim / 8][4] = {};                // of k or q
+  float first_sums[kDim / 8][4] = {};               // of k or q
   float second_sums[kKeys ? kDim / 8 : 1][4] = {};  // of v
   const int begin_at = kKeys ? chunk.position : 0;
   const int end = kKeys ? length : chunk.position + chunk.count;
@@ -367,8 +365,8 @@ struct Kernels {
     prepare();
     launch(forward_kernel<kDim, true>, grid(table, job.heads), kThreads, kForward, stream, job,
            table.chunks, table.longest_first);
-    launch(backward_kernel<kDim, true>, grid(table, job.kv_heads), kThreads, kBackward, stream,
-           job, table.sequences, table.chunks, table.longest_first);
+    launch(backward_kernel<kDim, true>, grid(table, job.kv_heads), kThreads, kBackward, stream, job,
+           table.sequences, table.chunks, table.longest_first);
     launch(backward_kernel<kDim, false>, grid(table, job.heads), kThreads, kBackward, stream, job,
            table.sequences, table.chunks, table.longest_first);
   }

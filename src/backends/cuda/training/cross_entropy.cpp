@@ -69,10 +69,9 @@ Result<void> chunk_losses(TrainingMachine& machine, const TrainingCrossEntropy& 
               .vocab = static_cast<int>(vocab)};
   if (args.x_gradient.data) {
     job.gradient = {nullptr, row_blocks_of(count), blocks_of(vocab)};
-    BOBBY_TRY(job.gradient.data,
-              machine.scratch<unsigned char>(
-                  Use::kLogitGradient,
-                  block_bytes(job.gradient.row_blocks, job.gradient.col_blocks)));
+    BOBBY_TRY(job.gradient.data, machine.scratch<unsigned char>(
+                                     Use::kLogitGradient, block_bytes(job.gradient.row_blocks,
+                                                                      job.gradient.col_blocks)));
   }
   cross_entropy_rows(job, machine.stream());
   if (!args.x_gradient.data) return {};
@@ -111,13 +110,13 @@ Result<void> training_cross_entropy(TrainingMachine& machine, const TrainingCros
   BOBBY_TRY(const ChosenRows chosen, ChosenRows::make(machine, args));
   const auto total = static_cast<std::int64_t>(chosen.numbers.size());
   if (total == 0) return {};
-  BOBBY_TRY(double* losses,
-            machine.scratch<double>(Use::kLosses, static_cast<std::size_t>(total)));
+  BOBBY_TRY(double* losses, machine.scratch<double>(Use::kLosses, static_cast<std::size_t>(total)));
   const std::int64_t chunk = logit_rows(total, args.head->rows());
   for (std::int64_t begin = 0; begin < total; begin += chunk)
     BOBBY_CHECK(chunk_losses(machine, args, chosen, begin, std::min(chunk, total - begin), losses));
   std::vector<double> host(chosen.numbers.size());
-  BOBBY_CHECK(machine.hooks().uploader->download(losses, host.size() * sizeof(double), host.data()));
+  BOBBY_CHECK(
+      machine.hooks().uploader->download(losses, host.size() * sizeof(double), host.data()));
   for (std::size_t i = 0; i < host.size(); ++i)
     args.row_loss[static_cast<std::size_t>(chosen.numbers[i])] = host[i];
   return {};

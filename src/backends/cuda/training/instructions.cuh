@@ -73,8 +73,8 @@ __device__ inline unsigned cluster_rank() {
 /// All threads of the cluster; what they wrote before is seen after.
 __device__ inline void cluster_sync() {
   asm volatile(
-      "barrier.cluster.arrive.release.aligned;\n"
-      "barrier.cluster.wait.acquire.aligned;\n" ::
+      "barrier.cluster.arrive.release;\n"
+      "barrier.cluster.wait.acquire;\n" ::
           : "memory");
 }
 
@@ -121,7 +121,7 @@ __device__ inline std::uint64_t depth_rows_descriptor(const void* blocks) {
 /// depth. `keep` 0: d = a b.
 #define BOBBY_WGMMA_BLOCKS(N, COUNT, LIST, A, B, P)                                              \
   template <bool kDepthRows>                                                                     \
-  __device__ inline void wgmma_blocks(float (&d)[COUNT], std::uint64_t a, std::uint64_t b,       \
+  __device__ inline void wgmma_blocks(float(&d)[COUNT], std::uint64_t a, std::uint64_t b,        \
                                       int keep) {                                                \
     asm volatile("{.reg .pred p; setp.ne.b32 p, " P                                              \
                  ", 0; "                                                                         \

@@ -45,8 +45,8 @@ int rank_of(const TrainingLora& lora) {
 Result<const float*> dropped(TrainingMachine& machine, Activation x, const TrainingLora& lora,
                              const SequenceTable& table) {
   if (!drops(lora)) return x.data;
-  BOBBY_TRY(float* kept, machine.scratch<float>(Use::kDropped,
-                                                static_cast<std::size_t>(x.rows * x.cols)));
+  BOBBY_TRY(float* kept,
+            machine.scratch<float>(Use::kDropped, static_cast<std::size_t>(x.rows * x.cols)));
   drop(x.data, dropout_draw(lora.dropout.rate, lora.dropout.key), kept, static_cast<int>(x.cols),
        table, machine.stream());
   return kept;
@@ -113,8 +113,7 @@ std::size_t part_numbers(std::span<const TrainingProjection> projections, std::i
 
 /// `low` of every pair.
 Result<void> make_low(TrainingMachine& machine, Activation x,
-                      std::span<const TrainingProjection> projections,
-                      const SequenceTable& table) {
+                      std::span<const TrainingProjection> projections, const SequenceTable& table) {
   auto jobs = jobs_for<NarrowJob>([&](std::span<const NarrowJob> some) {
     narrow_products(some, static_cast<int>(x.rows), machine.stream());
   });
@@ -257,8 +256,7 @@ Result<void> training_linear_backward(TrainingMachine& machine, Activation x,
   const float* low = low_gradients;
   for (std::size_t i = 0; i < projections.size(); ++i) {
     const TrainingProjection& projection = projections[i];
-    BOBBY_TRY(const Blocks left,
-              machine.round(projection.out_gradient, use_of(Use::kX, i)));
+    BOBBY_TRY(const Blocks left, machine.round(projection.out_gradient, use_of(Use::kX, i)));
     BOBBY_TRY(const Blocks weight, machine.weight(*projection.weight, use_of(Use::kWeight, i)));
     args.add_term(left.data, weight.data, left.col_blocks);
     if (!projection.lora) continue;
@@ -268,8 +266,8 @@ Result<void> training_linear_backward(TrainingMachine& machine, Activation x,
       const Blocks left_low = memory.take(left.row_blocks, depth);
       const Blocks down = memory.take(depth, blocks_of(x.cols));
       splits.push_back({SplitJob::Kind::kRows, low, rank_of(lora), args.rows, left_low});
-      splits.push_back({SplitJob::Kind::kDepth, lora.a.data, rank_of(lora),
-                        static_cast<int>(x.cols), down});
+      splits.push_back(
+          {SplitJob::Kind::kDepth, lora.a.data, rank_of(lora), static_cast<int>(x.cols), down});
       args.add_term(left_low.data, down.data, depth);
     }
     low += x.rows * lora.a.rows;
@@ -282,8 +280,9 @@ Result<void> training_linear_backward(TrainingMachine& machine, Activation x,
     if (!projection.lora) continue;
     const TrainingLora& lora = *projection.lora;
     if (drops(lora))
-      add_dropped(low, lora.a.data, rank_of(lora), dropout_draw(lora.dropout.rate, lora.dropout.key),
-                  x_gradient.data, static_cast<int>(x.cols), table, machine.stream());
+      add_dropped(low, lora.a.data, rank_of(lora),
+                  dropout_draw(lora.dropout.rate, lora.dropout.key), x_gradient.data,
+                  static_cast<int>(x.cols), table, machine.stream());
     low += x.rows * lora.a.rows;
   }
   return {};

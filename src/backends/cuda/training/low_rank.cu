@@ -1,10 +1,9 @@
-#include "backends/cuda/training/low_rank.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/training/instructions.cuh"
+#include "backends/cuda/training/low_rank.h"
 
 namespace bobby::cuda {
 namespace {
@@ -166,8 +165,7 @@ __global__ void __launch_bounds__(kGradientThreads)
     if (first_rank + j >= job.rank) break;
     float* to = job.parts + (part + j) * job.cols + col;
     if constexpr (kWidth == 4)
-      *reinterpret_cast<float4*>(to) =
-          make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
+      *reinterpret_cast<float4*>(to) = make_float4(sums[j][0], sums[j][1], sums[j][2], sums[j][3]);
     else
       *to = sums[j][0];
   }
@@ -175,8 +173,8 @@ __global__ void __launch_bounds__(kGradientThreads)
 
 /// Adds each sequence's chunks up, then the sequences.
 __global__ void __launch_bounds__(256)
-    add_parts_kernel(const __grid_constant__ Jobs<GradientJob> jobs,
-                     const SequenceEntry* sequences, int sequence_count) {
+    add_parts_kernel(const __grid_constant__ Jobs<GradientJob> jobs, const SequenceEntry* sequences,
+                     int sequence_count) {
   allow_next();
   begin();
   const GradientJob& job = jobs.each[blockIdx.y];

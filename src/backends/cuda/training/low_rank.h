@@ -37,8 +37,8 @@ struct GradientJob {
 void add_gradients(std::span<const GradientJob> jobs, const SequenceTable& sequences,
                    cudaStream_t stream);
 
-/// DoRA's backward: multiplier_gradient [cols] += sums over rows of gradient * unscaled, sequence by
-/// sequence, and gradient *= multiplier. parts: [chunks, cols].
+/// DoRA's backward: multiplier_gradient [cols] += sums over rows of gradient * unscaled, sequence
+/// by sequence, and gradient *= multiplier. parts: [chunks, cols].
 void multiplier_backward(float* gradient, const float* unscaled, const float* multiplier,
                          float* multiplier_gradient, float* parts, int cols,
                          const SequenceTable& sequences, cudaStream_t stream);

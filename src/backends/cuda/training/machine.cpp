@@ -31,8 +31,8 @@ Result<Blocks> TrainingMachine::round(Activation x, Use use, const int* row_numb
                                       std::int64_t rows) {
   if (rows < 0) rows = x.rows;
   Blocks blocks{nullptr, row_blocks_of(rows), blocks_of(x.cols)};
-  BOBBY_TRY(blocks.data, scratch<unsigned char>(
-                             use, block_bytes(blocks.row_blocks, blocks.col_blocks)));
+  BOBBY_TRY(blocks.data,
+            scratch<unsigned char>(use, block_bytes(blocks.row_blocks, blocks.col_blocks)));
   round_to_blocks(x.data, row_numbers, static_cast<int>(rows), static_cast<int>(x.cols), blocks,
                   stream());
   return blocks;
@@ -73,8 +73,7 @@ Result<void> TrainingMachine::for_rows(
   const std::int64_t most =
       std::min(std::max<std::int64_t>(kNumberBytes / row_bytes / kBlock, 1) * kBlock,
                static_cast<std::int64_t>(blocks_of(weight.rows())) * kBlock);
-  BOBBY_TRY(float* numbers,
-            scratch<float>(Use::kNumbers, static_cast<std::size_t>(most * cols)));
+  BOBBY_TRY(float* numbers, scratch<float>(Use::kNumbers, static_cast<std::size_t>(most * cols)));
   for (std::int64_t first = 0; first < weight.rows(); first += most) {
     const std::int64_t count = std::min(most, weight.rows() - first);
     row_ids_.resize(static_cast<std::size_t>(count));

@@ -41,15 +41,15 @@ class TrainingMachine {
 
   /// What an operation keeps in scratch while others that it calls run.
   enum class Use : std::uint8_t {
-    kX,          ///< an x in blocks, or a gradient, of each projection
+    kX,  ///< an x in blocks, or a gradient, of each projection
     kX1,
     kX2,
-    kSplit,      ///< factors of pairs in blocks
-    kLow,        ///< gradients of what pairs make of x
-    kParts,      ///< sums of gradients by chunk
+    kSplit,  ///< factors of pairs in blocks
+    kLow,    ///< gradients of what pairs make of x
+    kParts,  ///< sums of gradients by chunk
     kDropped,
-    kNumbers,    ///< rows of a weight in fp32, on their way to blocks
-    kWeight,     ///< a weight in blocks, of each projection, where there is no room to keep it
+    kNumbers,  ///< rows of a weight in fp32, on their way to blocks
+    kWeight,   ///< a weight in blocks, of each projection, where there is no room to keep it
     kWeight1,
     kWeight2,
     kLogits,

@@ -1,9 +1,8 @@
-#include "backends/cuda/training/rounding.h"
-
 #include <algorithm>
 
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/training/instructions.cuh"
+#include "backends/cuda/training/rounding.h"
 
 namespace bobby::cuda {
 namespace {
@@ -33,8 +32,7 @@ __device__ inline uint4 pack_piece(const float (&x)[kPiece]) {
 }
 
 long long pieces_of(const Blocks& blocks) {
-  return static_cast<long long>(blocks.row_blocks) * kBlock * blocks.col_blocks *
-         (kBlock / kPiece);
+  return static_cast<long long>(blocks.row_blocks) * kBlock * blocks.col_blocks * (kBlock / kPiece);
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -89,8 +87,8 @@ __global__ void __launch_bounds__(kThreads) split_kernel(const __grid_constant__
   allow_next();
   begin();
   const SplitJob& job = jobs.each[blockIdx.y];
-  const long long pieces = static_cast<long long>(job.to.row_blocks) * kBlock * job.to.col_blocks *
-                           (kBlock / kPiece);
+  const long long pieces =
+      static_cast<long long>(job.to.row_blocks) * kBlock * job.to.col_blocks * (kBlock / kPiece);
   const long long index = static_cast<long long>(blockIdx.x) * kThreads + threadIdx.x;
   if (index >= pieces) return;
   const PiecePlace place(job.to, index);

@@ -1,7 +1,6 @@
-#include "backends/cuda/training/row_ops.h"
-
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/training/instructions.cuh"
+#include "backends/cuda/training/row_ops.h"
 
 namespace bobby::cuda {
 namespace {
@@ -170,8 +169,8 @@ __global__ void __launch_bounds__(kThreads)
   const int half = job.half;
   const int dim = 2 * half;
   const SequenceChunk chunk = chunks[blockIdx.y];
-  const int number = static_cast<int>(blockIdx.x) * (kThreads / 32) +
-                     static_cast<int>(threadIdx.x) / 32;
+  const int number =
+      static_cast<int>(blockIdx.x) * (kThreads / 32) + static_cast<int>(threadIdx.x) / 32;
   if (number >= heads * chunk.count) return;
   const int row = number / heads;
   int head = number % heads;
@@ -242,8 +241,7 @@ __device__ inline float block_max(float value, float* shared) {
   return warp_max(threadIdx.x % 32 < kLossThreads / 32 ? shared[threadIdx.x % 32] : value);
 }
 
-__global__ void __launch_bounds__(kLossThreads)
-    loss_kernel(const __grid_constant__ LossJob job) {
+__global__ void __launch_bounds__(kLossThreads) loss_kernel(const __grid_constant__ LossJob job) {
   __shared__ float shared[32];
   allow_next();
   begin();

@@ -10,8 +10,8 @@
 #include "backends/cuda/training/attention.h"
 #include "backends/cuda/training/cross_entropy.h"
 #include "backends/cuda/training/linear.h"
-#include "backends/cuda/training/row_ops.h"
 #include "backends/cuda/training/rounding.h"
+#include "backends/cuda/training/row_ops.h"
 #include "backends/cuda/weight.h"
 
 namespace bobby::cuda {
@@ -163,8 +163,8 @@ Result<const float*> Ops::angles(const Weight& inv_freq, int longest) {
     return machine_.scratch<float>(Use::kAngles, 0);
   const int positions = std::max(longest, id == angles_of_ ? 2 * angle_positions_ : 256);
   angles_of_ = 0;
-  BOBBY_TRY(float* made, machine_.scratch<float>(
-                             Use::kAngles, static_cast<std::size_t>(positions) * 2 * half));
+  BOBBY_TRY(float* made,
+            machine_.scratch<float>(Use::kAngles, static_cast<std::size_t>(positions) * 2 * half));
   make_angles(vector_of(&inv_freq), static_cast<int>(half), positions, made, machine_.stream());
   angles_of_ = id;
   angle_positions_ = positions;
@@ -193,8 +193,7 @@ Result<void> Ops::rotate(const TrainingRope& args, Activation q_gradient, Activa
   return {};
 }
 
-Result<void> Ops::attend(const TrainingAttention& args,
-                         const TrainingAttentionGradient* gradient) {
+Result<void> Ops::attend(const TrainingAttention& args, const TrainingAttentionGradient* gradient) {
   if (args.head_dim > kLargestHead)
     return fail({.code = ErrorCode::kUnsupported,
                  .where = "training on CUDA",

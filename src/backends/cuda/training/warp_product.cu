@@ -32,8 +32,7 @@ __device__ void multiply_blocks(const unsigned char* a, const unsigned char* b, 
       load_matrices(left[i], a + piece_offset(row, k / 8 + part / 2));
       if constexpr (kDepthRows) {
         const int depth = k + part % 2 * 8 + lane % 8;
-        load_transposed(right[i],
-                        b + piece_offset(depth, first_col / 8 + i * 2 + part / 2));
+        load_transposed(right[i], b + piece_offset(depth, first_col / 8 + i * 2 + part / 2));
       } else {
         const int col = first_col + i * 16 + part / 2 * 8 + lane % 8;
         load_matrices(right[i], b + piece_offset(col, k / 8 + part % 2));

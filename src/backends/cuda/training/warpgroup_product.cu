@@ -68,7 +68,7 @@ struct Ring {
 /// A tile: which rows and which columns of which output.
 struct Tile {
   const ProductOutput* output;
-  int row_tile;    ///< of 128 rows
+  int row_tile;     ///< of 128 rows
   int first_block;  ///< of columns
 };
 
