@@ -1,7 +1,8 @@
-// Steps of training on the CPU, for bench/peers/train_cpu.py: forward and backward of a batch of equal sequences.
+// Steps of training on the CPU, for bench/peers/train_cpu.py: forward and backward of a batch of
+// equal sequences.
 //   training_bench MODEL_FOLDER SEQUENCES TOKENS LAYERS RANK STEPS THREADS [dora]
-// Prints one line of JSON: seconds of each step, processor seconds of all, and the loss, so that a peer
-// can be compared.
+// Prints one line of JSON: seconds of each step, processor seconds of all, and the loss, so that a
+// peer can be compared.
 
 #include <chrono>
 #include <cstdio>
@@ -26,7 +27,8 @@ TrainingRows batch(std::int64_t sequences, std::int64_t tokens) {
   for (std::int64_t sequence = 0; sequence < sequences; ++sequence) {
     rows.sequences.push_back({sequence * tokens, tokens, sequence});
     for (std::int64_t i = 0; i < tokens; ++i) {
-      rows.inputs.push_back(static_cast<std::int32_t>((sequence * 7919 + i * 104729) % 40000 + 100));
+      rows.inputs.push_back(
+          static_cast<std::int32_t>((sequence * 7919 + i * 104729) % 40000 + 100));
       rows.targets.push_back(
           static_cast<std::int32_t>((sequence * 7919 + (i + 1) * 104729) % 40000 + 100));
       rows.weights.push_back(1.0f / count);
@@ -40,9 +42,10 @@ void fill(std::vector<TrainableTensor>& tensors) {
     TrainableTensor& tensor = tensors[index];
     if (!tensor.name.ends_with("lora_a")) continue;
     for (std::size_t i = 0; i < tensor.value.size(); ++i)
-      tensor.value[i] = static_cast<float>(
-          0.02 * (bobby::uniform(1, static_cast<std::uint32_t>(index),
-                                 static_cast<std::uint32_t>(i), 0) - 0.5));
+      tensor.value[i] =
+          static_cast<float>(0.02 * (bobby::uniform(1, static_cast<std::uint32_t>(index),
+                                                    static_cast<std::uint32_t>(i), 0) -
+                                     0.5));
   }
 }
 

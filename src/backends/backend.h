@@ -181,6 +181,12 @@ class Backend {
   virtual void attention(const Attention& args) = 0;
   /// Block `to` becomes what block `from` is, in every layer.
   virtual void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) = 0;
+  /// Block `block` to host memory and back, KvShape::block_bytes() in one layout for all backends:
+  /// [layers, key or value, heads], each of head_block_bytes(). Both wait.
+  virtual Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                                     std::span<std::byte> host) = 0;
+  virtual Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                                      std::span<const std::byte> host) = 0;
   /// out = silu(gate) * up, elementwise. `out` may be `gate`.
   virtual void swiglu(Activation gate, Activation up, Activation out) = 0;
   /// x += y, elementwise.

@@ -41,7 +41,8 @@ Result<void> check_argument_count(const Command& command,
                    .where = std::string(command.arguments[i].name),
                    .problem = "is missing",
                    .hint = try_help(command)});
-  if (arguments.size() > command.arguments.size())
+  const bool any_number = !command.arguments.empty() && command.arguments.back().repeated;
+  if (arguments.size() > command.arguments.size() && !any_number)
     return fail({.code = ErrorCode::kUsage,
                  .where = fmt::format("\"{}\"", arguments[command.arguments.size()]),
                  .problem = "is one argument too many",

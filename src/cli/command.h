@@ -27,6 +27,7 @@ struct Argument {
   std::string_view name;  ///< "COUNT"
   bool required = false;
   std::string_view help;
+  bool repeated = false;  ///< the last one: any number of them
 };
 
 /// A line to copy, and what it does.
@@ -61,6 +62,8 @@ struct Command {
 std::span<const Command* const> all_commands();
 /// The options that every command takes.
 std::span<const Opt> common_options();
+/// Those that this command takes: one with an option of the same name has that one alone.
+std::vector<Opt> common_options_of(const Command& command);
 /// The command's own options, then the common ones.
 std::vector<Opt> options_of(const Command& command);
 
@@ -74,6 +77,7 @@ std::span<const LaterCommand> later_commands();
 // Each in a file of its own.
 extern const Command kPost;
 extern const Command kServe;
+extern const Command kTrain;
 extern const Command kModelInspect;
 extern const Command kModelVerify;
 extern const Command kModelImportGguf;
@@ -81,6 +85,7 @@ extern const Command kModelQuantize;
 extern const Command kModelSynth;
 extern const Command kModelLogits;
 extern const Command kAdapterInspect;
+extern const Command kDataImport;
 extern const Command kTokenize;
 extern const Command kBench;
 extern const Command kConfig;

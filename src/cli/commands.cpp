@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fmt/format.h>
 
 #include "cli/command.h"
@@ -6,20 +7,10 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,
-    &kServe,
-    &kModelInspect,
-    &kModelVerify,
-    &kModelImportGguf,
-    &kModelQuantize,
-    &kModelSynth,
-    &kModelLogits,
-    &kAdapterInspect,
-    &kTokenize,
-    &kBench,
-    &kConfig,
-    &kCompletions,
-    &kMan,
+    &kPost,         &kServe,       &kTrain,           &kDataImport,
+    &kModelInspect, &kModelVerify, &kModelImportGguf, &kModelQuantize,
+    &kModelSynth,   &kModelLogits, &kAdapterInspect,  &kTokenize,
+    &kBench,        &kConfig,      &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -29,8 +20,7 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"data", "importing and inspecting archives"},
-    {"train", "training an adapter"},
+    {"data inspect", "inspecting datasets"},
     {"model pull", "downloading models"},
     {"model list", "listing models"},
     {"model fuse", "merging an adapter into a model"},
@@ -53,9 +43,19 @@ std::span<const Opt> common_options() {
   return kCommon;
 }
 
+std::vector<Opt> common_options_of(const Command& command) {
+  std::vector<Opt> options;
+  for (const Opt common : kCommon)
+    if (std::ranges::none_of(command.options,
+                             [&](Opt own) { return option(own).name == option(common).name; }))
+      options.push_back(common);
+  return options;
+}
+
 std::vector<Opt> options_of(const Command& command) {
   std::vector<Opt> options(command.options.begin(), command.options.end());
-  options.insert(options.end(), std::begin(kCommon), std::end(kCommon));
+  const std::vector<Opt> common = common_options_of(command);
+  options.insert(options.end(), common.begin(), common.end());
   return options;
 }
 

@@ -111,6 +111,16 @@ ProgressFn Console::progress() {
   };
 }
 
+void Console::status(std::string_view line) {
+  if (!stderr_terminal_ || options_.quiet) return;
+  const double now = seconds_now();
+  if (bar_shown_ && now - bar_time_ < 0.05) return;
+  bar_time_ = now;
+  bar_shown_ = true;
+  fmt::print(stderr, "\r\033[K{}", line);
+  std::fflush(stderr);
+}
+
 void Console::end_progress() {
   if (!bar_shown_) return;
   bar_shown_ = false;

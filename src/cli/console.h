@@ -49,6 +49,9 @@ class Console {
   /// Ctrl-C, which run() catches: so long work ends with what it had begun removed. The Console
   /// must outlive it.
   ProgressFn progress();
+  /// Shows `line` on a terminal in place of the bar or line that stands; on anything else, or with
+  /// -q, nothing.
+  void status(std::string_view line);
   /// Removes the bar, if one stands.
   void end_progress();
 

@@ -46,9 +46,10 @@ std::string option_block(Opt id) {
 
 std::string usage_line(const Command& command) {
   std::string line = fmt::format("bobby {}", command.full_name());
-  for (const Argument& argument : command.arguments)
-    line +=
-        argument.required ? fmt::format(" {}", argument.name) : fmt::format(" [{}]", argument.name);
+  for (const Argument& argument : command.arguments) {
+    const std::string name = fmt::format("{}{}", argument.name, argument.repeated ? "..." : "");
+    line += argument.required ? fmt::format(" {}", name) : fmt::format(" [{}]", name);
+  }
   return line + " [options]";
 }
 
@@ -113,7 +114,7 @@ std::string help_text(const Command& command) {
     for (const Opt id : command.options) text += option_block(id);
   }
   text += "\nOptions of every command:\n";
-  for (const Opt id : common_options()) text += option_block(id);
+  for (const Opt id : common_options_of(command)) text += option_block(id);
   text += "\nExamples:\n";
   for (const Example& example : command.examples)
     text += fmt::format("  {}\n      {}\n", example.line, example.what);

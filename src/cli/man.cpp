@@ -120,7 +120,8 @@ std::string man_page(const Command* command) {
       roff(command->description));
   if (!command->options.empty())
     text += fmt::format(".SH OPTIONS\n{}", roff_options(command->options));
-  text += fmt::format(".SH OPTIONS OF EVERY COMMAND\n{}", roff_options(common_options()));
+  text +=
+      fmt::format(".SH OPTIONS OF EVERY COMMAND\n{}", roff_options(common_options_of(*command)));
   text += ".SH EXAMPLES\n";
   for (const Example& example : command->examples)
     text += fmt::format(".TP\n.B {}\n{}.\n", roff(example.line), roff(example.what));

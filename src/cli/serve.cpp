@@ -4,12 +4,14 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "app/adapter_registry.h"
 #include "app/device.h"
 #include "app/engine.h"
 #include "app/post_setup.h"
+#include "app/prompt_cache.h"
 #include "app/version.h"
 #include "base/sha256.h"
 #include "cli/command.h"
@@ -105,11 +107,59 @@ Result<std::unique_ptr<store::DraftStore>> open_drafts(const Settings& settings)
                                      : settings.environment().state_folder() / "bobby.sqlite");
 }
 
+/// What was computed of prompts, from one run to the next. Without it requests only begin slower,
+/// so nothing here ends the server: a line says what is wrong.
+class PromptCache {
+ public:
+  PromptCache(const Settings& settings, std::filesystem::path model_folder, Lines& lines)
+      : file_(settings.text(Opt::kPromptCache)),
+        model_folder_(std::move(model_folder)),
+        options_(generator_options(settings)),
+        lines_(lines) {}
+
+  void load(Generator& generator, const LoadedModel& loaded) {
+    if (file_.empty()) return;
+    auto stamp = prompt_cache_stamp(model_folder_, loaded, options_);
+    if (!stamp) return tell(stamp.error());
+    stamp_ = *std::move(stamp);
+    std::error_code status;
+    if (!std::filesystem::exists(file_, status)) return;
+    if (const auto amount = load_prompt_cache(file_, *stamp_, generator); amount)
+      tell("found", *amount);
+    else
+      tell(amount.error());
+  }
+
+  /// Call when nothing runs any more.
+  void save(Generator& generator) const {
+    if (!stamp_) return;
+    if (const auto amount = save_prompt_cache(file_, *stamp_, generator); amount)
+      tell("kept", *amount);
+    else
+      tell(amount.error());
+  }
+
+ private:
+  void tell(std::string_view what, const PromptCacheAmount& amount) const {
+    lines_.note(fmt::format("bobby: {} {} tokens of prompts in {} ({:.1f} MB)", what, amount.tokens,
+                            file_.string(), static_cast<double>(amount.bytes) / 1e6));
+  }
+  void tell(const Error& error) const {
+    lines_.note("bobby: the prompt cache is not used: " + error.to_string());
+  }
+
+  std::filesystem::path file_;
+  std::filesystem::path model_folder_;
+  GeneratorOptions options_;
+  Lines& lines_;
+  std::optional<PromptCacheStamp> stamp_;  // once the model is loaded
+};
+
 /// Loads the model and what every request uses, while the server already answers /ready.
 class Loading {
  public:
-  Loading(server::Service& service, Lines& lines)
-      : service_(service), lines_(lines), thread_([this] { load(); }) {}
+  Loading(server::Service& service, PromptCache& prompts, Lines& lines)
+      : service_(service), prompts_(prompts), lines_(lines), thread_([this] { load(); }) {}
   ~Loading() {
     stopped_ = true;
     thread_.join();
@@ -140,10 +190,13 @@ class Loading {
     service_.readiness.progress({"adapters", 0, service_.defaults.adapters.size()});
     for (const server::AdapterChoice& choice : service_.defaults.adapters)
       BOBBY_CHECK(service_.adapters->find(choice));
+    service_.readiness.progress({"prompt cache", 0, 0});
+    prompts_.load(*service_.generator, *loaded);
     return loaded->backend->description();
   }
 
   server::Service& service_;
+  PromptCache& prompts_;
   Lines& lines_;
   std::atomic<bool> stopped_{false};
   std::thread thread_;
@@ -186,6 +239,8 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
   BOBBY_TRY(const http::ServerOptions options, server_options(settings, lines));
   BOBBY_TRY(const auto drafts, open_drafts(settings));
+  if (settings.given(Opt::kPromptCache))
+    BOBBY_CHECK(check_prompt_cache_place(settings.text(Opt::kPromptCache)));
 
   Generator generator(
       [&](const ProgressFn& progress) {
@@ -219,20 +274,27 @@ Result<int> run(const Invocation& invocation) {
                            make_log(settings, lines)));
   service.transport = [transport = server.get()] { return transport->metrics(); };
   lines.note(fmt::format("bobby: listening on {}", server->address()));
-  const Loading loading(service, lines);
-  serve(*server, service, generator, termination, lines);
+  PromptCache prompts(settings, folder, lines);
+  {
+    const Loading loading(service, prompts, lines);
+    serve(*server, service, generator, termination, lines);
+  }
+  prompts.save(generator);
   return kDone;
 }
 
 constexpr auto kOptions =
     joined(std::array{Opt::kHost, Opt::kPort, Opt::kUnixSocket, Opt::kApiKeyFile, Opt::kMetricsKey,
                       Opt::kAllowOrigin, Opt::kMaxRows, Opt::kMaxQueue, Opt::kKvMemory,
-                      Opt::kRequestTimeout, Opt::kAdapterDir, Opt::kDrafts, Opt::kLogFormat},
+                      Opt::kRequestTimeout, Opt::kAdapterDir, Opt::kDrafts, Opt::kPromptCache,
+                      Opt::kLogFormat},
            kPostOptions);
 constexpr Example kExamples[] = {
     {"bobby serve", "the page and the API on http://127.0.0.1:4000"},
     {"bobby serve --adapter ./voice:10 --adapter-dir ./voices", "with a voice, and more to choose"},
     {"bobby serve --host 0.0.0.0 --api-key-file keys.txt", "for other machines, which need a key"},
+    {"bobby serve --prompt-cache prompts.cache",
+     "long system prompts are computed once for all runs"},
     {"bobby serve --unix-socket /run/bobby.sock --log-format json", "behind a proxy"},
 };
 

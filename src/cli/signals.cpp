@@ -17,6 +17,10 @@ extern "C" void on_interrupt(int) {
   setitimer(ITIMER_REAL, &most_of_a_second, nullptr);
 }
 
+extern "C" void on_interrupt_without_limit(int) {
+  if (cancel_flag.exchange(true)) _exit(kInterruptedExit);
+}
+
 extern "C" void on_alarm(int) {
   _exit(kInterruptedExit);
 }
@@ -35,6 +39,11 @@ void install_signal_handlers() {
   handle(SIGTERM, on_interrupt);
   handle(SIGALRM, on_alarm);
   handle(SIGPIPE, SIG_IGN);
+}
+
+void let_work_end() {
+  handle(SIGINT, on_interrupt_without_limit);
+  handle(SIGTERM, on_interrupt_without_limit);
 }
 
 const std::atomic<bool>& cancelled() {

@@ -140,6 +140,22 @@ void Engine::between_steps(const std::function<void()>& task) {
   done->get_future().wait();
 }
 
+Result<void> Engine::save_prefixes(const PrefixSink& sink) {
+  Result<void> saved;
+  between_steps([&] { saved = scheduler_.save_prefixes(sink); });
+  return saved;
+}
+
+Result<std::int64_t> Engine::load_prefixes(const PrefixSource& source) {
+  Result<std::int64_t> loaded = 0;
+  between_steps([&] {
+    loaded = scheduler_.load_prefixes(source);
+    const std::lock_guard lock(mutex_);
+    scheduler_.tell(stats_);  // whoever loaded them finds them in stats()
+  });
+  return loaded;
+}
+
 void Engine::drain() {
   std::unique_lock lock(mutex_);
   draining_ = true;

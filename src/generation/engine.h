@@ -33,6 +33,9 @@ class Engine {
   /// Runs `task` on the engine's thread, between two steps, and returns when it is done. Not from
   /// a callback.
   void between_steps(const std::function<void()>& task);
+  /// See Generator. Not from a callback.
+  Result<void> save_prefixes(const PrefixSink& sink);
+  Result<std::int64_t> load_prefixes(const PrefixSource& source);
   /// Takes no more requests, and returns when those that were taken have ended.
   void drain();
   EngineStats stats() const;

@@ -103,6 +103,16 @@ void Generator::drain() {
   if (const auto engine = state_->current()) engine->drain();
 }
 
+Result<void> Generator::save_prefixes(const PrefixSink& sink) {
+  if (const auto engine = state_->current()) return engine->save_prefixes(sink);
+  return sink.begin({});
+}
+
+Result<std::int64_t> Generator::load_prefixes(const PrefixSource& source) {
+  BOBBY_TRY(const auto engine, state_->load({}));
+  return engine->load_prefixes(source);
+}
+
 MemoryStats Generator::memory_stats() const {
   const auto engine = state_->current();
   if (!engine) return {.peak_rss_bytes = peak_rss_bytes()};

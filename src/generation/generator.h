@@ -11,6 +11,7 @@
 #include "generation/engine_options.h"
 #include "generation/engine_stats.h"
 #include "generation/loaded_model.h"
+#include "generation/prefix_list.h"
 #include "generation/request.h"
 #include "generation/trace.h"
 #include "lora/adapter.h"
@@ -63,6 +64,15 @@ class Generator {
 
   /// Takes no more requests, and returns when those that were taken have ended.
   void drain();
+
+  /// Writes what the prefix cache holds, between two steps; nothing is listed before the model is
+  /// loaded. Not from a callback. Whatever `sink` fails with, or the device.
+  Result<void> save_prefixes(const PrefixSink& sink);
+  /// Puts into the prefix cache what save_prefixes() wrote, as much of it as there is room for,
+  /// loading the model first if need be. Blocks taken. The caller answers for their having been
+  /// computed by the same base on the same backend, with the same options. kMalformed; whatever
+  /// `source` fails with: then nothing was taken.
+  Result<std::int64_t> load_prefixes(const PrefixSource& source);
 
   MemoryStats memory_stats() const;
   /// All zeros before the model is loaded.

@@ -11,6 +11,7 @@
 #include "generation/engine_options.h"
 #include "generation/kv_blocks.h"
 #include "generation/prefix_cache.h"
+#include "generation/prefix_list.h"
 #include "model/model.h"
 
 namespace bobby::detail {
@@ -53,7 +54,15 @@ class KvPool {
   void keep_answer(const std::string& voice, std::span<const std::int32_t> tokens,
                    std::span<const std::int32_t> blocks);
 
+  /// Tells `sink` what is cached, and the bytes of it.
+  Result<void> save(const PrefixSink& sink);
+  /// Takes into the cache what was saved, as much of the list's beginning as there is room for, and
+  /// returns how many blocks that are. kMalformed: a list that no cache can have written.
+  Result<std::int64_t> load(const PrefixSource& source);
+
  private:
+  Result<void> check(const PrefixList& list) const;
+  void take(const PrefixList& list, std::span<const std::int32_t> blocks);
   void keep(const std::string& voice, std::span<const std::int32_t> tokens,
             std::span<const std::int32_t> blocks, std::int64_t unit);
 

@@ -71,6 +71,30 @@ std::int64_t PrefixCache::evictable() const {
   return count;
 }
 
+PrefixList PrefixCache::list(std::vector<std::int32_t>& blocks) const {
+  PrefixList list;
+  std::map<const Node*, std::int32_t> voices;  // by their roots
+  for (const auto& [voice, root] : voices_) {
+    voices[&root] = static_cast<std::int32_t>(list.voices.size());
+    list.voices.push_back(voice);
+  }
+  std::map<const Node*, std::int32_t> listed;
+  for (auto leaf = leaves_.rbegin(); leaf != leaves_.rend(); ++leaf) {
+    std::vector<const Node*> path;  // from the leaf to what is listed already, or to its root
+    const Node* node = leaf->second;
+    for (; node->block >= 0 && !listed.contains(node); node = node->parent) path.push_back(node);
+    std::int32_t parent = node->block >= 0 ? listed[node] : -1;
+    const std::int32_t voice =
+        parent >= 0 ? list.blocks[static_cast<std::size_t>(parent)].voice : voices[node];
+    for (auto next = path.rbegin(); next != path.rend(); ++next) {
+      list.blocks.push_back({.parent = parent, .voice = voice, .tokens = (*next)->tokens});
+      blocks.push_back((*next)->block);
+      parent = listed[*next] = static_cast<std::int32_t>(list.blocks.size()) - 1;
+    }
+  }
+  return list;
+}
+
 void PrefixCache::touch(Node& node) {
   if (node.children.empty()) leaves_.erase({node.used, &node});
   node.used = ++clock_;

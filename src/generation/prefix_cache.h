@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "generation/kv_blocks.h"
+#include "generation/prefix_list.h"
 
 namespace bobby::detail {
 
@@ -34,6 +35,8 @@ class PrefixCache {
   /// Blocks that evict_one() could free by and by.
   std::int64_t evictable() const;
   std::int64_t size() const { return size_; }
+  /// Everything there is, and in `blocks` the KV block of each.
+  PrefixList list(std::vector<std::int32_t>& blocks) const;
 
  private:
   struct Node {

@@ -33,6 +33,9 @@ class Scheduler {
   void round();
   /// Every job ends with kCancelled.
   void cancel_all();
+  /// See KvPool.
+  Result<void> save_prefixes(const PrefixSink& sink) { return pool_.save(sink); }
+  Result<std::int64_t> load_prefixes(const PrefixSource& source) { return pool_.load(source); }
   /// Everything but what the engine counts itself.
   void tell(EngineStats& stats) const;
 

@@ -10,11 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/output_folder.h"
 #include "hub/checkpoint_writer.h"
 #include "hub/gguf.h"
 #include "hub/gguf_blocks.h"
 #include "hub/gguf_tokenizer.h"
-#include "hub/output_folder.h"
 #include "safetensors/tensor.h"
 
 namespace bobby {

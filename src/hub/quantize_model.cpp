@@ -8,11 +8,11 @@
 #include <optional>
 #include <utility>
 
+#include "base/output_folder.h"
 #include "base/safetensors_error.h"
 #include "base/thread_pool.h"
 #include "hub/checkpoint_layout.h"
 #include "hub/checkpoint_writer.h"
-#include "hub/output_folder.h"
 #include "lora/json_object.h"
 #include "model/config.h"
 #include "safetensors/sharded.h"

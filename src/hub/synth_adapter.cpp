@@ -1,9 +1,9 @@
 #include <cmath>
 #include <span>
 
+#include "base/output_folder.h"
 #include "base/safetensors_error.h"
 #include "hub/checkpoint_layout.h"
-#include "hub/output_folder.h"
 #include "hub/random_numbers.h"
 #include "hub/synth_config.h"
 #include "hub/synth_model.h"

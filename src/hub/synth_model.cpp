@@ -5,10 +5,10 @@
 #include <cstring>
 #include <span>
 
+#include "base/output_folder.h"
 #include "base/thread_pool.h"
 #include "hub/checkpoint_layout.h"
 #include "hub/checkpoint_writer.h"
-#include "hub/output_folder.h"
 #include "hub/random_numbers.h"
 #include "hub/synth_config.h"
 #include "tensor/formats/dense.h"

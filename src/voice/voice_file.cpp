@@ -20,8 +20,8 @@ constexpr std::string_view kFileName = "voice.json";
 /// A voice file is a page of text; anything larger is something else.
 constexpr std::uintmax_t kLargestFile = 1 << 20;
 
-constexpr std::array<std::string_view, 4> kKeys = {"prompt_form", "prefix_sha256", "base_digest",
-                                                   "post"};
+constexpr std::array<std::string_view, 6> kKeys = {"prompt_form", "prefix_sha256", "base_digest",
+                                                   "data_sha256", "settings",      "post"};
 constexpr std::array<std::string_view, 4> kPostKeys = {"remove_emojis", "remove_hashtags",
                                                        "char_limit", "min_chars"};
 constexpr std::array<std::string_view, 9> kFormKeys = {
@@ -154,6 +154,13 @@ Result<VoiceFile> parse_voice_file(std::string_view json, std::string_view name)
   reader.check_object(document, "", kKeys);
   reader.read(document, "", "prefix_sha256", voice.prefix_sha256);
   reader.read(document, "", "base_digest", voice.base_digest);
+  reader.read(document, "", "data_sha256", voice.data_sha256);
+  if (const auto settings = document.find("settings"); settings != document.end()) {
+    if (settings->is_object())
+      voice.settings = settings->dump();
+    else
+      reader.wrong("settings", "is not an object", *settings);
+  }
   if (const auto form = document.find("prompt_form"); form != document.end())
     read_prompt_form(*form, reader, voice.prompt_form);
   if (const auto post = document.find("post");
@@ -193,6 +200,8 @@ std::string voice_file_json(const VoiceFile& voice) {
   if (voice.prompt_form) json["prompt_form"] = prompt_form_json(*voice.prompt_form);
   if (voice.prefix_sha256) json["prefix_sha256"] = *voice.prefix_sha256;
   if (voice.base_digest) json["base_digest"] = *voice.base_digest;
+  if (voice.data_sha256) json["data_sha256"] = *voice.data_sha256;
+  if (voice.settings) json["settings"] = Json::parse(*voice.settings, nullptr, false);
   Json post = Json::object();
   if (voice.remove_emojis) post["remove_emojis"] = *voice.remove_emojis;
   if (voice.remove_hashtags) post["remove_hashtags"] = *voice.remove_hashtags;

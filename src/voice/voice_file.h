@@ -15,12 +15,14 @@ namespace bobby {
 /// Every key is optional.
 ///   {"prompt_form": "chatml" | {"name": ..., "begin": ..., "system_begin": ..., "system_end": ...,
 ///        "system": ..., "user_begin": ..., "user_end": ..., "assistant_begin": ..., "stops": []},
-///    "prefix_sha256": "...", "base_digest": "...",
+///    "prefix_sha256": "...", "base_digest": "...", "data_sha256": "...", "settings": {...},
 ///    "post": {"remove_emojis": true, "remove_hashtags": true, "char_limit": 300, "min_chars": 20}}
 struct VoiceFile {
   std::optional<PromptForm> prompt_form;
   std::optional<std::string> prefix_sha256;  ///< prompt_prefix_sha256() of training
-  std::optional<std::string> base_digest;    ///< of the model the adapter was trained on
+  std::optional<std::string> base_digest;    ///< model_digest() of the adapter's base
+  std::optional<std::string> data_sha256;    ///< of the manifest of the data, or of the data itself
+  std::optional<std::string> settings;       ///< a JSON object: what training was asked for
   std::optional<bool> remove_emojis;
   std::optional<bool> remove_hashtags;
   std::optional<std::int64_t> char_limit;

@@ -249,6 +249,22 @@ TEST_F(CudaAttentionTest, CopiedBlocksGoOnDifferently) {
   }
 }
 
+TEST_F(CudaAttentionTest, BlocksTravelThroughHostMemory) {
+  for (const KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kInt8}) {
+    use({4, 2, 16, 8, true, format});
+    const Stream first = stream(24);
+    const auto expected = Run(*cuda_, *this).step({{&first, 0, 24}}).out;
+    Run source(*cuda_, *this), target(*cuda_, *this);
+    source.step({{&first, 0, 16}});
+    std::vector<std::byte> bytes(source.kv().shape().block_bytes());
+    for (std::size_t block = 0; block < 2; ++block) {
+      ASSERT_TRUE(cuda_->read_kv_block(source.kv(), first.blocks[block], bytes));
+      ASSERT_TRUE(cuda_->write_kv_block(target.kv(), first.blocks[block], bytes));
+    }
+    expect_same_bits(target.step({{&first, 16, 8}}).out, rows_of(expected, 64, 16, 8));
+  }
+}
+
 // One position alone gives its value back: what the cache holds of it.
 TEST_F(CudaAttentionTest, CellsAreTheReferences) {
   for (const KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kInt8})

@@ -63,6 +63,9 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 struct Interrupt {
   milliseconds patience;
 };
+struct Kill {
+  std::chrono::microseconds after;
+};
 
 // A running bobby with its three streams.
 class Process {
@@ -85,6 +88,25 @@ class Process {
     Pipe::close_end(in_.read);
     Pipe::close_end(out_.write);
     Pipe::close_end(err_.write);
+  }
+
+  // Ends at a moment that does not depend on what it says: the streams are read afterwards.
+  Outcome finish(Kill deadly) {
+    const auto end = begin_ + deadly.after;
+    int status = 0;
+    bool ended = false;
+    while (!ended && Clock::now() < end) {
+      ended = waitpid(pid_, &status, WNOHANG) == pid_;
+      if (!ended) usleep(200);
+    }
+    if (!ended) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, &status, 0);
+    }
+    while (out_.read >= 0) drain(out_.read, outcome_.out);
+    while (err_.read >= 0) drain(err_.read, outcome_.err);
+    outcome_.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return outcome_;
   }
 
   Outcome finish(const std::string& input, std::optional<Interrupt> interrupt) {
@@ -134,6 +156,7 @@ class Process {
 
   Pipe in_, out_, err_;
   pid_t pid_ = -1;
+  Clock::time_point begin_ = Clock::now();
   Outcome outcome_;
 };
 
@@ -148,6 +171,11 @@ Outcome run_bobby(const World& world, const std::vector<std::string>& words,
 Outcome interrupt_bobby(const World& world, const std::vector<std::string>& words,
                         milliseconds patience) {
   return Process(world, words).finish({}, Interrupt{patience});
+}
+
+Outcome kill_bobby(const World& world, const std::vector<std::string>& words,
+                   std::chrono::microseconds after) {
+  return Process(world, words).finish(Kill{after});
 }
 
 TemporaryFolder::TemporaryFolder() {

@@ -31,6 +31,10 @@ Outcome run_bobby(const World& world, const std::vector<std::string>& words,
 Outcome interrupt_bobby(const World& world, const std::vector<std::string>& words,
                         std::chrono::milliseconds patience);
 
+/// As run_bobby, with SIGKILL `after` its start unless it has ended by then.
+Outcome kill_bobby(const World& world, const std::vector<std::string>& words,
+                   std::chrono::microseconds after);
+
 /// A folder that is gone with the test.
 class TemporaryFolder {
  public:

@@ -33,6 +33,7 @@ const std::vector<std::vector<std::string>> kCommands = {{"post"},
                                                          {"model", "synth"},
                                                          {"model", "logits"},
                                                          {"adapter", "inspect"},
+                                                         {"data", "import"},
                                                          {"tokenize"},
                                                          {"bench"},
                                                          {"config"},
@@ -58,13 +59,13 @@ TEST_F(Cli, TheOverviewNamesWhatWorksAndNothingElse) {
   const Outcome outcome = run({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(has(outcome.out, "model quantize"));
-  for (const char* later : {"  bot", "train", "model pull", "model fuse"})
+  for (const char* later : {"  bot", "model pull", "model fuse"})
     EXPECT_FALSE(has(outcome.out, later)) << later;
 }
 
 TEST_F(Cli, ACommandOfALaterVersionSaysSo) {
-  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-           {"train", "--config", "x.yaml"}, {"model", "pull", "a/b"}, {"bot", "run"}}) {
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"model", "pull", "a/b"}, {"bot", "run"}}) {
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_TRUE(has(outcome.err, "is not in this version yet")) << outcome.err;

@@ -34,7 +34,7 @@ Result<void> sync_folder(const fs::path& folder) {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::create(const fs::path& target) {
+Result<AtomicFile> AtomicFile::create(const fs::path& target, unsigned mode) {
   std::error_code ignored;
   const fs::file_status status = fs::status(target, ignored);
   if (!target.has_filename() || (fs::exists(status) && !fs::is_regular_file(status)))
@@ -44,7 +44,7 @@ Result<AtomicFile> AtomicFile::create(const fs::path& target) {
   for (;;) {
     fs::path temporary = temporary_name(folder_of(target));
     Descriptor descriptor(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
     if (descriptor) return AtomicFile(target, std::move(temporary), std::move(descriptor));
     // A file left by a dead process that had our number: take the next name.
     if (errno != EEXIST)

@@ -15,7 +15,8 @@ namespace safetensors {
 /// folder, renamed over the target at the end, removed if that never happens.
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::filesystem::path& target);
+  /// `mode`: of the file, less the process's umask.
+  static Result<AtomicFile> create(const std::filesystem::path& target, unsigned mode = 0666);
 
   AtomicFile(AtomicFile&& other) noexcept
       : target_(std::move(other.target_)),

@@ -148,7 +148,7 @@ Writer& Writer::operator=(Writer&&) noexcept = default;
 Writer::~Writer() = default;
 
 Result<Writer> Writer::create(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
-                              const Metadata& metadata) {
+                              const Metadata& metadata, const WriteOptions& options) {
   const std::string name = path.string();
   return guard(name, [&]() -> Result<Writer> {
     Problems problems(name);
@@ -164,7 +164,7 @@ Result<Writer> Writer::create(const std::filesystem::path& path, std::vector<Ten
                    .problem = "names, shapes and metadata make a header that no reader accepts",
                    .expected = "at most " + std::to_string(kMaxHeaderBytes) + " bytes",
                    .found = std::to_string(header.size() - kLengthBytes)});
-    Result<AtomicFile> file = AtomicFile::create(path);
+    Result<AtomicFile> file = AtomicFile::create(path, options.owner_only ? 0600 : 0666);
     if (!file) return fail(std::move(file).error());
     if (auto written = file->write_at(0, std::as_bytes(std::span(header))); !written)
       return fail(std::move(written).error());

@@ -147,6 +147,23 @@ TEST(Writer, HundredMegabytesOfMetadataAreRefused) {
   EXPECT_EQ(folder.entries(), 0u);
 }
 
+TEST(Writer, WhatIsTheOwnersAloneIsSoFromTheStart) {
+  using std::filesystem::perms;
+  TemporaryFolder folder;
+  const auto mode = [](const std::filesystem::path& file) {
+    return std::filesystem::status(file).permissions();
+  };
+  constexpr perms kOwner = perms::owner_read | perms::owner_write;
+  Result<Writer> writer =
+      Writer::create(folder / "f", {info("a", DType::kU8, {1})}, {}, {.owner_only = true});
+  ASSERT_TRUE(writer);
+  ASSERT_EQ(folder.entries(), 1u);
+  EXPECT_EQ(mode(std::filesystem::directory_iterator(folder.path())->path()), kOwner);
+  ASSERT_TRUE(writer->append("a", to_bytes("1")));
+  ASSERT_TRUE(writer->finish());
+  EXPECT_EQ(mode(folder / "f"), kOwner);
+}
+
 TEST(Writer, TargetsThatCannotBe) {
   TemporaryFolder folder;
   const auto code = [](const std::filesystem::path& path) {

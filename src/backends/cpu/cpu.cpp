@@ -79,6 +79,29 @@ class CpuBackend : public Backend {
     });
   }
 
+  Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                             std::span<std::byte> host) override {
+    const auto& paged = static_cast<const cpu::PagedKv&>(kv);
+    assert(host.size() == paged.shape().block_bytes());
+    for (std::int64_t layer = 0; layer < paged.shape().layers; ++layer) {
+      const auto part = paged.block(layer, block);
+      std::memcpy(host.data() + static_cast<std::size_t>(layer) * part.size(), part.data(),
+                  part.size());
+    }
+    return {};
+  }
+  Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                              std::span<const std::byte> host) override {
+    const auto& paged = static_cast<cpu::PagedKv&>(kv);
+    assert(host.size() == paged.shape().block_bytes());
+    for (std::int64_t layer = 0; layer < paged.shape().layers; ++layer) {
+      const auto part = paged.block(layer, block);
+      std::memcpy(part.data(), host.data() + static_cast<std::size_t>(layer) * part.size(),
+                  part.size());
+    }
+    return {};
+  }
+
   void rms_norm(Activation x, const Weight& weight, float eps, Activation out) override {
     assert(x.rows == out.rows && x.cols == out.cols && weight.cols() == x.cols);
     const float* w = vector_of(weight).data();

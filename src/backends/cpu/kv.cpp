@@ -64,9 +64,8 @@ void PagedKv::store(const CpuOps& ops, std::int64_t layer, Part part, std::int32
 
 void PagedKv::copy_block(std::int64_t layer, std::int32_t from, std::int32_t to) {
   assert(from >= 0 && from < shape().blocks && to >= 0 && to < shape().blocks);
-  std::byte* blocks = head(layer, kKeys, 0);
-  std::memcpy(blocks + to * block_stride(), blocks + from * block_stride(),
-              static_cast<std::size_t>(block_stride()));
+  const std::span<const std::byte> source = block(layer, from);
+  std::memcpy(block(layer, to).data(), source.data(), source.size());
 }
 
 }  // namespace bobby::cpu

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "backends/backend.h"
@@ -32,6 +33,11 @@ class PagedKv : public KvStorage {
              std::int64_t slot, const float* values);
   /// Block `to` becomes what block `from` is, in one layer.
   void copy_block(std::int64_t layer, std::int32_t from, std::int32_t to);
+  /// One layer's part of a block, block_stride() bytes: [key or value, heads].
+  std::span<std::byte> block(std::int64_t layer, std::int32_t block) const {
+    return {head(layer, kKeys, 0) + block * block_stride(),
+            static_cast<std::size_t>(block_stride())};
+  }
 
  private:
   PagedKv(const KvShape& shape, std::unique_ptr<Buffer> memory)

@@ -98,12 +98,30 @@ KvLayer CudaKv::layer(std::int64_t index) const {
 void CudaKv::copy_block(std::int32_t from, std::int32_t to) {
   assert(from >= 0 && from < shape().blocks && to >= 0 && to < shape().blocks);
   if (from == to) return;
-  for (std::int64_t index = 0; index < shape().layers; ++index) {
-    const KvLayer one = layer(index);
-    const long long stride = 2ll * one.heads * one.part_bytes;
-    cudaMemcpyAsync(one.data + to * stride, one.data + from * stride,
-                    static_cast<std::size_t>(stride), cudaMemcpyDeviceToDevice, stream_);
-  }
+  for (std::int64_t index = 0; index < shape().layers; ++index)
+    cudaMemcpyAsync(block(index, to), block(index, from), layer_bytes(), cudaMemcpyDeviceToDevice,
+                    stream_);
+}
+
+Result<void> CudaKv::read_block(std::int32_t number, std::byte* host) const {
+  for (std::int64_t index = 0; index < shape().layers; ++index, host += layer_bytes())
+    BOBBY_CHECK(check(
+        cudaMemcpyAsync(host, block(index, number), layer_bytes(), cudaMemcpyDeviceToHost, stream_),
+        "reading keys and values"));
+  return check(cudaStreamSynchronize(stream_), "reading keys and values");
+}
+
+Result<void> CudaKv::write_block(std::int32_t number, const std::byte* host) {
+  for (std::int64_t index = 0; index < shape().layers; ++index, host += layer_bytes())
+    BOBBY_CHECK(check(
+        cudaMemcpyAsync(block(index, number), host, layer_bytes(), cudaMemcpyHostToDevice, stream_),
+        "writing keys and values"));
+  return check(cudaStreamSynchronize(stream_), "writing keys and values");
+}
+
+unsigned char* CudaKv::block(std::int64_t index, std::int32_t number) const {
+  assert(number >= 0 && number < shape().blocks);
+  return layer(index).data + number * static_cast<std::int64_t>(layer_bytes());
 }
 
 bool AttentionEngine::is_placed(std::span<const SequenceRows> sequences, const CudaKv& kv) {

@@ -25,8 +25,17 @@ class CudaKv : public KvStorage {
   KvLayer layer(std::int64_t index) const;
   std::uint64_t id() const { return id_; }
   void copy_block(std::int32_t from, std::int32_t to);
+  /// All layers of a block, KvShape::block_bytes(), to or from host memory. Waits.
+  Result<void> read_block(std::int32_t block, std::byte* host) const;
+  Result<void> write_block(std::int32_t block, const std::byte* host);
 
  private:
+  /// Bytes of a block in one layer, and where they lie.
+  std::size_t layer_bytes() const {
+    return 2 * static_cast<std::size_t>(shape().num_key_value_heads) * shape().head_block_bytes();
+  }
+  unsigned char* block(std::int64_t layer, std::int32_t number) const;
+
   CudaKv(const KvShape& shape, cudaStream_t stream, std::shared_ptr<Unfinished> unfinished)
       : KvStorage(shape), stream_(stream), unfinished_(unfinished), finish_first_(unfinished) {}
 

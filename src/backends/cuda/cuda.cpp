@@ -154,6 +154,22 @@ class CudaBackend : public Backend {
     finish();
     static_cast<CudaKv&>(kv).copy_block(from, to);
   }
+  Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                             std::span<std::byte> host) override {
+    assert(host.size() == kv.shape().block_bytes());
+    use_device();
+    finish();
+    BOBBY_CHECK(sync());
+    return static_cast<const CudaKv&>(kv).read_block(block, host.data());
+  }
+  Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                              std::span<const std::byte> host) override {
+    assert(host.size() == kv.shape().block_bytes());
+    use_device();
+    finish();
+    BOBBY_CHECK(sync());
+    return static_cast<CudaKv&>(kv).write_block(block, host.data());
+  }
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);
     if (recorder_.swiglu(gate, up, out)) return;

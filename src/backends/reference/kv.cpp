@@ -91,10 +91,18 @@ void HostKv::load(std::int64_t layer, Part part, std::int64_t head, std::int32_t
 }
 
 void HostKv::copy_block(std::int32_t from, std::int32_t to) {
-  const std::size_t bytes =
-      2 * static_cast<std::size_t>(shape().num_key_value_heads) * shape().head_block_bytes();
   for (std::int64_t layer = 0; layer < shape().layers; ++layer)
-    std::memcpy(head_block(layer, kKeys, 0, to), head_block(layer, kKeys, 0, from), bytes);
+    std::memcpy(head_block(layer, kKeys, 0, to), head_block(layer, kKeys, 0, from), layer_bytes());
+}
+
+void HostKv::read_block(std::int32_t block, std::byte* host) const {
+  for (std::int64_t layer = 0; layer < shape().layers; ++layer, host += layer_bytes())
+    std::memcpy(host, head_block(layer, kKeys, 0, block), layer_bytes());
+}
+
+void HostKv::write_block(std::int32_t block, const std::byte* host) {
+  for (std::int64_t layer = 0; layer < shape().layers; ++layer, host += layer_bytes())
+    std::memcpy(head_block(layer, kKeys, 0, block), host, layer_bytes());
 }
 
 }  // namespace bobby::reference

@@ -21,6 +21,9 @@ class HostKv : public KvStorage {
   std::uint64_t saturated() const override { return saturated_; }
   /// Block `to` becomes what block `from` is, in every layer.
   void copy_block(std::int32_t from, std::int32_t to);
+  /// All layers of a block: KvShape::block_bytes(), as the seam lays them out.
+  void read_block(std::int32_t block, std::byte* host) const;
+  void write_block(std::int32_t block, const std::byte* host);
 
   /// Writes head_dim numbers for one position.
   void store(std::int64_t layer, Part part, std::int64_t head, std::int32_t block,
@@ -30,6 +33,10 @@ class HostKv : public KvStorage {
             float* out) const;
 
  private:
+  /// Bytes of a block in one layer.
+  std::size_t layer_bytes() const {
+    return 2 * static_cast<std::size_t>(shape().num_key_value_heads) * shape().head_block_bytes();
+  }
   /// The head's part of a block.
   std::byte* head_block(std::int64_t layer, Part part, std::int64_t head, std::int32_t block) const;
   void store_half(const float* values, std::byte* to);

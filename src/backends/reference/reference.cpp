@@ -92,6 +92,18 @@ class ReferenceBackend : public Backend {
   void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
     static_cast<reference::HostKv&>(kv).copy_block(from, to);
   }
+  Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                             std::span<std::byte> host) override {
+    assert(host.size() == kv.shape().block_bytes());
+    static_cast<const reference::HostKv&>(kv).read_block(block, host.data());
+    return {};
+  }
+  Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                              std::span<const std::byte> host) override {
+    assert(host.size() == kv.shape().block_bytes());
+    static_cast<reference::HostKv&>(kv).write_block(block, host.data());
+    return {};
+  }
 
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);

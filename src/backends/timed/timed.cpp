@@ -78,6 +78,14 @@ class Timed final : public TimedBackend {
   void copy_kv_block(KvStorage& kv, std::int32_t from, std::int32_t to) override {
     clock("copy_kv_block", 0, [&] { inner_->copy_kv_block(kv, from, to); });
   }
+  Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                             std::span<std::byte> host) override {
+    return inner_->read_kv_block(kv, block, host);
+  }
+  Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                              std::span<const std::byte> host) override {
+    return inner_->write_kv_block(kv, block, host);
+  }
   void swiglu(Activation gate, Activation up, Activation out) override {
     clock("swiglu", 0, [&] { inner_->swiglu(gate, up, out); });
   }

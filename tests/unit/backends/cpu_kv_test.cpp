@@ -184,6 +184,32 @@ TEST_P(CpuKvTest, CopiedBlocks) {
   }
 }
 
+// A block's bytes are the same on every backend, and carry it from one to another.
+TEST_P(CpuKvTest, BlocksTravelThroughHostMemory) {
+  for (const KvFormat format : kFormats) {
+    for (Backend* to : {cpu_.get(), reference_.get()}) {
+      SCOPED_TRACE(testing::Message() << format_name(format) << ", to " << to->name());
+      use({4, 2, 16, 8, true, format});
+      const Stream first = stream(24);
+      AttentionRun source = run(*cpu_);
+      source.fill({{&first, 0, 16}});
+      AttentionRun target = run(*to);
+      std::vector<std::byte> bytes(source.kv().shape().block_bytes());
+      for (std::size_t block = 0; block < 2; ++block) {
+        ASSERT_TRUE(cpu_->read_kv_block(source.kv(), first.blocks[block], bytes));
+        ASSERT_TRUE(to->write_kv_block(target.kv(), first.blocks[block], bytes));
+        std::vector<std::byte> again(bytes.size());
+        ASSERT_TRUE(to->read_kv_block(target.kv(), first.blocks[block], again));
+        EXPECT_EQ(again, bytes);
+      }
+      const auto expected = run(*to).step({{&first, 0, 24}}).out;
+      const auto out = target.step({{&first, 16, 8}}).out;
+      // The other backend has stored the rotated keys of its own arithmetic in `expected`.
+      if (to == cpu_.get()) expect_same_bits(out, rows_of(expected, 64, 16, 8));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Cpu, CpuKvTest, every_cpu(), cpu_param_name);
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace {
 using testing_support::babble;
 using testing_support::FakeLoaded;
 using testing_support::FakeModel;
+using testing_support::kFakeVocab;
 using testing_support::make_fake;
 
 GenerationRequest request_of(std::string prompt, std::uint64_t seed, std::int64_t max_tokens = 20) {
@@ -418,6 +419,142 @@ TEST_F(EnginePrefix, WhatIsInUseIsNotEvicted) {
         [&, i] { together[i] = run(std::string(90, static_cast<char>('a' + i))).first; });
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(together, alone);
+}
+
+/// What a prefix cache wrote, in memory.
+struct SavedPrefixes {
+  PrefixList list;
+  std::vector<std::vector<std::byte>> blocks;
+
+  PrefixSink sink() {
+    return {.begin = [this](const PrefixList& told) -> Result<void> {
+              list = told;
+              return {};
+            },
+            .block = [this](std::span<const std::byte> bytes) -> Result<void> {
+              blocks.emplace_back(bytes.begin(), bytes.end());
+              return {};
+            }};
+  }
+  PrefixSource source() const {
+    return {.list = list, .block = [this](std::size_t i) -> Result<std::span<const std::byte>> {
+              return std::span<const std::byte>(blocks.at(i));
+            }};
+  }
+};
+
+class EngineSavedPrefix : public EnginePrefix {
+ protected:
+  SavedPrefixes save() {
+    SavedPrefixes saved;
+    EXPECT_TRUE(generator_.save_prefixes(saved.sink()));
+    EXPECT_EQ(saved.list.blocks.size(), saved.blocks.size());
+    return saved;
+  }
+  static std::int64_t found(Generator& generator, const std::string& prompt) {
+    return generator.generate(request_of(prompt, 5, 1)).value().at(0).cached_prompt_tokens;
+  }
+};
+
+TEST_F(EngineSavedPrefix, IsFoundAgainByAnotherGenerator) {
+  const std::string prompt(30, 'p');
+  const auto one = voice(1.0f, "one");
+  const auto base = run(prompt);
+  const auto voiced = run(prompt, {{one, 1.0f}});
+  const SavedPrefixes saved = save();
+
+  const FakeLoaded fake = make_fake(babble);
+  Generator later(fake.loader(), {.kv_bytes = 32 * 20, .prefix_cache = true});
+  const auto count = later.load_prefixes(saved.source());
+  ASSERT_TRUE(count) << count.error().to_string();
+  EXPECT_EQ(*count, std::ssize(saved.blocks));
+  auto request = request_of(prompt, 5, 9);
+  auto completion = later.generate(request).value().at(0);
+  EXPECT_EQ(completion.cached_prompt_tokens, 24);
+  EXPECT_EQ(completion.text, base.first);
+  auto adapter = std::make_shared<Adapter>();
+  adapter->scale = 1.0f;
+  adapter->sha256 = "one";
+  request.adapters = {{later.attach(adapter).value(), 1.0f}};
+  completion = later.generate(request).value().at(0);
+  EXPECT_EQ(completion.cached_prompt_tokens, 24);
+  EXPECT_EQ(completion.text, voiced.first);
+}
+
+TEST_F(EngineSavedPrefix, TheLatestComesFirstAndStaysLongest) {
+  for (const char c : {'a', 'b', 'c'}) run(std::string(30, c));
+  run(std::string(30, 'a'));
+  const SavedPrefixes saved = save();
+  ASSERT_EQ(saved.list.voices.size(), 1u);
+  EXPECT_EQ(saved.list.blocks.front().tokens.front(), 'a');
+  EXPECT_EQ(saved.list.blocks.back().tokens.front(), 'b');
+
+  // Room for the first five blocks, of which a request then needs four.
+  const FakeLoaded fake = make_fake(babble);
+  Generator small(fake.loader(), {.kv_bytes = 32 * 5, .prefix_cache = true});
+  EXPECT_EQ(small.load_prefixes(saved.source()).value(), 5);
+  EXPECT_EQ(found(small, std::string(17, 'a')), 16);
+  EXPECT_EQ(small.stats().kv_blocks, 5);
+  Generator full(make_fake(babble).loader(), {.kv_bytes = 32 * 12, .prefix_cache = true});
+  EXPECT_EQ(full.load_prefixes(saved.source()).value(), 12);
+  EXPECT_EQ(found(full, std::string(30, 'z')), 0);
+  EXPECT_EQ(found(full, std::string(30, 'b')), 0) << "the least recently used had to go";
+  EXPECT_EQ(found(full, std::string(17, 'a')), 16);
+}
+
+TEST_F(EngineSavedPrefix, WhatIsThereAlreadyStays) {
+  const std::string prompt(30, 'p');
+  run(prompt);
+  const SavedPrefixes saved = save();
+  const auto before = generator_.stats().kv_blocks_cached;
+  EXPECT_TRUE(generator_.load_prefixes(saved.source()));
+  EXPECT_EQ(generator_.stats().kv_blocks_cached, before);
+  EXPECT_EQ(generator_.stats().kv_blocks_in_use, before);
+  EXPECT_EQ(run(prompt).second, 24);
+}
+
+TEST_F(EngineSavedPrefix, ListsThatNoCacheWroteAreRefusedWhole) {
+  run(std::string(30, 'p'));
+  const SavedPrefixes good = save();
+  const auto refused = [&](const auto& spoil) {
+    SavedPrefixes bad = good;
+    spoil(bad.list.blocks);
+    Generator generator(make_fake(babble).loader(), {.kv_bytes = 32 * 20, .prefix_cache = true});
+    const auto result = generator.load_prefixes(bad.source());
+    EXPECT_EQ(generator.stats().kv_blocks_in_use, result ? 4 : 0);
+    return !result && result.error().code == ErrorCode::kMalformed;
+  };
+  EXPECT_FALSE(refused([](auto&) {}));
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[1].parent = 1; })) << "its own parent";
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[0].parent = 2; })) << "a cycle";
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[1].parent = -2; }));
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[1].voice = 1; }));
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[2].tokens.pop_back(); }));
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[2].tokens[3] = -1; }));
+  EXPECT_TRUE(refused([](auto& blocks) { blocks[2].tokens[3] = kFakeVocab; }));
+}
+
+TEST_F(EngineSavedPrefix, AReadThatFailsTakesNothing) {
+  run(std::string(30, 'p'));
+  const SavedPrefixes saved = save();
+  PrefixSource source = saved.source();
+  source.block = [&](std::size_t i) -> Result<std::span<const std::byte>> {
+    if (i == 2) return fail({.code = ErrorCode::kIo, .problem = "unplugged"});
+    return std::span<const std::byte>(saved.blocks.at(i));
+  };
+  Generator generator(make_fake(babble).loader(), {.kv_bytes = 32 * 20, .prefix_cache = true});
+  const auto failed = generator.load_prefixes(source);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::kIo);
+  EXPECT_EQ(generator.stats().kv_blocks_in_use, 0);
+  EXPECT_EQ(found(generator, std::string(30, 'p')), 0);
+}
+
+TEST_F(EngineSavedPrefix, NothingIsListedBeforeTheModelIsThere) {
+  SavedPrefixes saved;
+  ASSERT_TRUE(generator_.save_prefixes(saved.sink()));
+  EXPECT_TRUE(saved.list.blocks.empty());
+  EXPECT_FALSE(generator_.loaded());
 }
 
 }  // namespace

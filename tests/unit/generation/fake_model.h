@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -59,6 +60,18 @@ class FakeBackend final : public Backend {
     auto& tokens = static_cast<FakeKv&>(kv).tokens;
     const std::int64_t count = kv.shape().block_tokens;
     std::copy_n(tokens.begin() + from * count, count, tokens.begin() + to * count);
+  }
+  Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                             std::span<std::byte> host) override {
+    const auto& tokens = static_cast<const FakeKv&>(kv).tokens;
+    std::memcpy(host.data(), tokens.data() + block * kv.shape().block_tokens, host.size());
+    return {};
+  }
+  Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                              std::span<const std::byte> host) override {
+    auto& tokens = static_cast<FakeKv&>(kv).tokens;
+    std::memcpy(tokens.data() + block * kv.shape().block_tokens, host.data(), host.size());
+    return {};
   }
   void swiglu(Activation, Activation, Activation) override {}
   void add(Activation, Activation) override {}

@@ -30,6 +30,7 @@ const std::map<std::string, Rooms>& allowed() {
         "safetensors", "base"}},
       {"generation", {"model", "lora", "tokenizer", "backend.h", "base"}},
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
+      {"data", {"voice", "base"}},
       {"store", {"base"}},
       {"hub", {"model", "lora", "tensor", "safetensors", "tokenizer", "base"}},
       {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},

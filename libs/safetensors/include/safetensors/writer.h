@@ -13,6 +13,11 @@
 
 namespace safetensors {
 
+/// How a file is written.
+struct WriteOptions {
+  bool owner_only = false;  ///< readable and writable by its owner alone: mode 0600
+};
+
 /// Writes a file tensor by tensor, with no more in memory than the caller's chunks.
 ///
 /// The bytes go to a temporary file in the target's folder, which finish() syncs and renames over
@@ -29,7 +34,7 @@ class Writer {
   /// (over 100,000,000 bytes: nobody could read it), kNotAFile (the target is no regular file),
   /// kFileNotFound (no such folder), kPermissionDenied, kIo.
   static Result<Writer> create(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
-                               const Metadata& metadata = {});
+                               const Metadata& metadata = {}, const WriteOptions& options = {});
 
   Writer(Writer&& other) noexcept;
   Writer& operator=(Writer&& other) noexcept;

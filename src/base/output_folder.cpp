@@ -1,4 +1,4 @@
-#include "hub/output_folder.h"
+#include "base/output_folder.h"
 
 #include <fmt/format.h>
 #include <fstream>
@@ -20,16 +20,21 @@ tl::unexpected<Error> io_error(const fs::path& path, std::string_view what,
 
 }  // namespace
 
-Result<OutputFolder> OutputFolder::create(const fs::path& target) {
+Result<OutputFolder> OutputFolder::create(const fs::path& target, Existing existing) {
   std::error_code error;
   const fs::path name = target.has_filename() ? target : target.parent_path();  // "out/" is "out"
   if (name.empty())
     return fail({.code = ErrorCode::kUsage, .problem = "no output folder is named"});
-  if (fs::exists(fs::symlink_status(name, error)))
+  const fs::file_status found = fs::symlink_status(name, error);
+  if (fs::exists(found) && existing == Existing::kRefuse)
     return fail({.code = ErrorCode::kUsage,
                  .where = target.string(),
                  .problem = "exists already",
                  .hint = "remove it or name another folder"});
+  if (fs::exists(found) && !fs::is_directory(found))
+    return fail({.code = ErrorCode::kUsage,
+                 .where = target.string(),
+                 .problem = "exists already and is not a folder, so it is not replaced"});
   fs::path partial =
       name.parent_path() / fmt::format(".{}.partial-{}", name.filename().string(), ::getpid());
   fs::remove_all(partial, error);  // of a process that died and had our id
@@ -59,9 +64,21 @@ Result<void> OutputFolder::write_text(std::string_view file_name, std::string_vi
 
 Result<void> OutputFolder::commit() {
   std::error_code error;
+  // rename() replaces an empty folder alone, so one with files steps aside first.
+  fs::path former;
+  if (fs::exists(fs::symlink_status(target_, error))) {
+    former = partial_.string() + ".former";
+    fs::rename(target_, former, error);
+    if (error) return io_error(target_, "cannot be replaced", error);
+  }
   fs::rename(partial_, target_, error);
-  if (error) return io_error(target_, "cannot be put in place", error);
+  if (error) {
+    std::error_code ignored;
+    if (!former.empty()) fs::rename(former, target_, ignored);
+    return io_error(target_, "cannot be put in place", error);
+  }
   partial_.clear();
+  if (!former.empty()) fs::remove_all(former, error);
   return {};
 }
 

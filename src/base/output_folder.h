@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string_view>
 
@@ -11,8 +12,14 @@ namespace bobby {
 /// commit() renames. Without commit() nothing is left behind.
 class OutputFolder {
  public:
-  /// kUsage when `target` exists (a model is never written over); kIo.
-  static Result<OutputFolder> create(const std::filesystem::path& target);
+  enum class Existing : std::uint8_t {
+    kRefuse,   ///< nothing is written over
+    kReplace,  ///< a folder that stands there is removed once the new one is whole
+  };
+
+  /// kUsage when `target` exists and may not be replaced, or is no folder; kIo.
+  static Result<OutputFolder> create(const std::filesystem::path& target,
+                                     Existing existing = Existing::kRefuse);
 
   OutputFolder(OutputFolder&& other) noexcept;
   OutputFolder& operator=(OutputFolder&&) = delete;
