@@ -1,6 +1,7 @@
 // Training on a CUDA device:
 //   train_bench products             TFLOP/s of the products by shape, beside the plain path's
-//   train_bench MODEL [stages]       tokens a second of forward and backward; ms by operation
+//   train_bench MODEL [stages]       tokens a second, without and with the optimizer and the
+//                                    copies of what is trained; ms by operation
 // MODEL is a folder as `bobby model synth` makes it; pairs of rank 8 on the top 16 blocks, all
 // seven projections.
 
@@ -23,6 +24,8 @@
 #include "backends/cuda/training/product.h"
 #include "backends/cuda/training/rounding.h"
 #include "training/network.h"
+#include "training/optimizer.h"
+#include "training/training_loop.h"
 
 namespace bobby {
 namespace {
@@ -215,8 +218,8 @@ class TimedOps final : public TrainingOps {
     timed("swiglu, back",
           [&] { ops_.swiglu_backward(gate, up, out_gradient, gate_gradient, up_gradient); });
   }
-  void cross_entropy(const TrainingCrossEntropy& args) override {
-    timed("head and loss", [&] { ops_.cross_entropy(args); });
+  Result<void> cross_entropy(const TrainingCrossEntropy& args) override {
+    return timed("head and loss", [&] { return ops_.cross_entropy(args); });
   }
   std::size_t scratch_bytes(std::int64_t rows, std::int64_t longest,
                             const Weight& head) const override {
@@ -276,6 +279,14 @@ class TimedTraining final : public Backend {
   void rope_and_store(const RopeStore&) override {}
   void attention(const Attention&) override {}
   void copy_kv_block(KvStorage&, std::int32_t, std::int32_t) override {}
+  Result<void> read_kv_block(const KvStorage& kv, std::int32_t block,
+                             std::span<std::byte> bytes) override {
+    return inner_.read_kv_block(kv, block, bytes);
+  }
+  Result<void> write_kv_block(KvStorage& kv, std::int32_t block,
+                              std::span<const std::byte> bytes) override {
+    return inner_.write_kv_block(kv, block, bytes);
+  }
   void swiglu(Activation, Activation, Activation) override {}
   void add(Activation, Activation) override {}
   void select_rows(Activation, std::span<const std::int32_t>, Activation) override {}
@@ -328,47 +339,53 @@ void bench_network(const char* model, bool stages) {
   const auto network = load(model, stages ? static_cast<Backend&>(timed) : *backend);
   std::printf("loaded in %.1f s, %.2f GB used\n", seconds_since(begin), gigabytes_used());
   const std::int64_t vocab_size = network->config().vocab_size;
+  const auto optimizer = value_of(Optimizer::make({.kind = OptimizerKind::kAdamW}));
   struct Batch {
     std::int64_t sequences, length;
   };
-  for (const Batch& batch : {Batch{8, 256}, Batch{32, 64}, Batch{1, 64}}) {
+  for (const Batch& batch : {Batch{8, 256}, Batch{32, 64}, Batch{8, 60}, Batch{1, 64}}) {
     const TrainingRows rows = batch_of(batch.sequences, batch.length, vocab_size);
     double loss = 0;
     double first = 0;  // the first sequence's, times all tokens: the same alone or packed
-    std::vector<double> step, upload;
+    std::vector<double> step, whole;
     for (int i = 0; i < (stages ? 3 : 8); ++i) {
       timed.ops().take();
+      const auto from = Clock::now();
       network->zero_gradients();
-      auto from = Clock::now();
       const RowsLoss found = value_of(network->gradients(rows));
+      value_of(backend->sync());
       step.push_back(seconds_since(from));
-      from = Clock::now();
+      value_of(network->download_gradients());
+      optimizer->step(1e-7f, parameter_updates(network->tensors()));
       value_of(network->upload());
-      upload.push_back(seconds_since(from));
+      value_of(backend->sync());
+      whole.push_back(seconds_since(from));
       first = found.sequence_loss[0] * static_cast<double>(rows.inputs.size());
       loss = 0;
       for (const double one : found.sequence_loss) loss += one;
     }
     const double tokens = static_cast<double>(batch.sequences * batch.length);
     const double best = *std::min_element(step.begin(), step.end());
+    const double best_whole = *std::min_element(whole.begin(), whole.end());
     double norm = 0;
     for (const TrainableTensor& tensor : network->tensors())
       for (const float number : tensor.gradient) norm += static_cast<double>(number) * number;
     std::printf(
-        "%lld x %lld: once %.0f ms, best %.2f ms = %.0f tok/s; upload %.1f ms; loss %.9f, "
-        "of the first sequence %.17g, gradient %.6e; %.2f GB used\n",
+        "%lld x %lld: once %.0f ms, best %.2f ms = %.0f tok/s; with adamw and copies %.2f ms = "
+        "%.0f tok/s; loss %.9f, of the first sequence %.17g, gradient %.6e; %.2f GB used\n",
         static_cast<long long>(batch.sequences), static_cast<long long>(batch.length),
-        step[0] * 1e3, best * 1e3, tokens / best,
-        *std::min_element(upload.begin(), upload.end()) * 1e3, loss, first, std::sqrt(norm),
-        gigabytes_used());
+        step[0] * 1e3, best * 1e3, tokens / best, best_whole * 1e3, tokens / best_whole, loss,
+        first, std::sqrt(norm), gigabytes_used());
     const NetworkMemory plan = network->memory(batch.sequences * batch.length, batch.length);
     std::printf("  planned: weights %.2f, trained %.2f, activations %.2f GB\n",
                 static_cast<double>(plan.weights) / 1e9, static_cast<double>(plan.trained) / 1e9,
                 static_cast<double>(plan.activations) / 1e9);
     if (stages) {
-      network->zero_gradients();
       timed.ops().take();
+      network->zero_gradients();
       value_of(network->gradients(rows));
+      value_of(network->download_gradients());
+      value_of(network->upload());
       for (const auto& [name, seconds] : timed.ops().take())
         std::printf("  %-20s %8.2f ms\n", name.c_str(), seconds * 1e3);
     }

@@ -1,12 +1,33 @@
 // One step of a run: mlx-lm's way, and ours.
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <fmt/format.h>
 
+#include "training/host_blocks.h"
 #include "training/training_loop.h"
 
 namespace bobby {
+namespace {
+
+/// Whether all are finite, after a division of each.
+bool divide(std::span<float> numbers, float divisor) {
+  std::atomic<bool> finite = true;
+  for_host_blocks(
+      static_cast<std::int64_t>(numbers.size()), kHostBlock, [&](auto begin, auto end, int) {
+        const auto some =
+            numbers.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+        if (divisor != 1.0f)
+          for (float& number : some) number /= divisor;
+        unsigned bad = 0;  // counted without branches
+        for (const float number : some) bad |= static_cast<unsigned>(!std::isfinite(number));
+        if (bad != 0) finite = false;
+      });
+  return finite;
+}
+
+}  // namespace
 
 std::vector<ParameterUpdate> parameter_updates(std::span<TrainableTensor> tensors) {
   std::vector<ParameterUpdate> updates;
@@ -77,26 +98,25 @@ Result<void> TrainingLoop::group() {
 
 // The gradients, divided, move the parameters.
 Result<void> TrainingLoop::update(float divisor) {
+  BOBBY_CHECK(parts_.run.network->download_gradients());
   std::vector<TrainableTensor>& tensors = parts_.run.network->tensors();
   std::vector<std::span<float>> gradients;
+  bool finite = true;
   for (TrainableTensor& tensor : tensors) {
-    if (divisor != 1.0f)
-      for (float& value : tensor.gradient) value /= divisor;
+    finite = divide(tensor.gradient, divisor) && finite;
     gradients.emplace_back(tensor.gradient);
   }
-  const double norm = parts_.run.config->max_grad_norm
-                          ? clip_gradient_norm(gradients, *parts_.run.config->max_grad_norm)
-                          : gradient_norm(gradients);
-  if (!std::isfinite(norm)) return fail(not_finite(step_places_, "gradient"));
+  if (!finite) return fail(not_finite(step_places_, "gradient"));
+  if (parts_.run.config->max_grad_norm)
+    clip_gradient_norm(gradients, *parts_.run.config->max_grad_norm);
   parts_.optimizer->step(rate_.at(updates_), parameter_updates(tensors));
   ++updates_;
-  for (const TrainableTensor& tensor : tensors)
-    for (const float value : tensor.value)
-      if (!std::isfinite(value))
-        return fail({.code = ErrorCode::kNumeric,
-                     .where = tensor.name,
-                     .problem = fmt::format("is not finite after optimizer step {}", updates_),
-                     .hint = "lower learning_rate"});
+  for (TrainableTensor& tensor : tensors)
+    if (!divide(tensor.value, 1.0f))
+      return fail({.code = ErrorCode::kNumeric,
+                   .where = tensor.name,
+                   .problem = fmt::format("is not finite after optimizer step {}", updates_),
+                   .hint = "lower learning_rate"});
   BOBBY_CHECK(parts_.run.network->upload());
   parts_.run.network->zero_gradients();
   step_places_.clear();

@@ -37,6 +37,7 @@ class CudaTrainingNetwork : public ::testing::TestWithParam<std::size_t> {
       outcome.losses.insert(outcome.losses.end(), loss.sequence_loss.begin(),
                             loss.sequence_loss.end());
     }
+    value_of(network->download_gradients());
     for (const TrainableTensor& tensor : network->tensors())
       outcome.gradients.push_back(tensor.gradient);
     return outcome;

@@ -213,6 +213,11 @@ class CudaBackend : public Backend {
     BOBBY_CHECK(check(cudaGetLastError(), "a launch"));
     return tops;
   }
+  std::size_t memory_left() override {
+    use_device();
+    std::size_t left = 0, total = 0;
+    return cudaMemGetInfo(&left, &total) == cudaSuccess ? left : 0;
+  }
   TrainingOps* training() override;
   Result<void> sync() override;
 

@@ -1,6 +1,6 @@
-// Four warps a block, 16 rows of the block's own 64 each. A fragment of sums (rows g and g + 8,
-// columns 2 t and 2 t + 1 of eight) is at once one of weights for the next product, whose depth
-// then takes column 2 t where the instruction says t and 2 t + 1 where it says t + 4.
+// Four warps a block, 16 rows of the block's own 64 each. Two fragments of sums (rows g and g + 8,
+// columns 2 t and 2 t + 1 of eight) are, rounded to bf16, at once one of weights for the next
+// product.
 
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/training/attention.h"
@@ -14,36 +14,40 @@ constexpr int kOwn = kChunkRows;  // rows of a block
 constexpr int kKeyTile = 64;      // of the forward
 constexpr int kOtherTile = 32;    // of the backward
 
-/// Rows of numbers in shared memory, `kDim` long: fragments then meet no bank twice.
+/// bf16 numbers of a row in shared memory: `ldmatrix` then meets no bank twice.
 template <int kDim>
-constexpr int kStride = kDim + 4;
+constexpr int kStride = kDim + 8;
 
-/// Rows [0, kRows) of a head to shared memory in tf32; what does not exist is zero.
+using Bf16 = unsigned short;
+
+__device__ inline float4 four_of(const float* row, int col, int dim) {
+  if (dim % 4 == 0)
+    return col < dim ? *reinterpret_cast<const float4*>(row + col) : make_float4(0, 0, 0, 0);
+  return make_float4(col < dim ? row[col] : 0.0f, col + 1 < dim ? row[col + 1] : 0.0f,
+                     col + 2 < dim ? row[col + 2] : 0.0f, col + 3 < dim ? row[col + 3] : 0.0f);
+}
+
+/// Rows [0, kRows) of a head to shared memory in bf16; what does not exist is zero.
 template <int kDim, int kRows>
-__device__ void fetch(const float* from, long long stride, int rows, int dim, float* to) {
+__device__ void fetch(const float* from, long long stride, int rows, int dim, Bf16* to) {
   constexpr int kFours = kDim / 4;
-  for (int i = static_cast<int>(threadIdx.x); i < kRows * kFours; i += kThreads) {
-    const int row = i / kFours;
-    const int col = i % kFours * 4;
-    float numbers[4] = {};
-    if (row < rows) {
-      const float* source = from + row * stride + col;
-      if (dim % 4 == 0) {
-        if (col < dim) {
-          const float4 four = *reinterpret_cast<const float4*>(source);
-          numbers[0] = four.x;
-          numbers[1] = four.y;
-          numbers[2] = four.z;
-          numbers[3] = four.w;
-        }
-      } else {
+  constexpr int kEach = kRows * kFours / kThreads;  // of a thread
+  constexpr int kAtOnce = kEach < 8 ? kEach : 8;    // loads that wait together
+  for (int first = 0; first < kEach; first += kAtOnce) {
+    float4 fours[kAtOnce];
 #pragma unroll
-        for (int j = 0; j < 4; ++j)
-          if (col + j < dim) numbers[j] = source[j];
-      }
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int place = (first + i) * kThreads + static_cast<int>(threadIdx.x);
+      const int row = place / kFours;
+      fours[i] = row < rows ? four_of(from + row * stride, place % kFours * 4, dim)
+                            : make_float4(0, 0, 0, 0);
     }
-    *reinterpret_cast<float4*>(to + row * kStride<kDim> + col) = make_float4(
-        to_tf32(numbers[0]), to_tf32(numbers[1]), to_tf32(numbers[2]), to_tf32(numbers[3]));
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int place = (first + i) * kThreads + static_cast<int>(threadIdx.x);
+      *reinterpret_cast<uint2*>(to + place / kFours * kStride<kDim> + place % kFours * 4) =
+          make_uint2(pack_bf16(fours[i].x, fours[i].y), pack_bf16(fours[i].z, fours[i].w));
+    }
   }
 }
 
@@ -55,40 +59,49 @@ struct Lane {
 
 /// sums [16, kTiles * 8] = the warp's 16 rows of `own` times rows of `other`.
 template <int kDim, int kTiles>
-__device__ void multiply_rows(const float* own, const float* other, float (&sums)[kTiles][4]) {
+__device__ void multiply_rows(const Bf16* own, const Bf16* other, float (&sums)[kTiles][4]) {
   constexpr int kLong = kStride<kDim>;
-  const Lane lane;
-  own += lane.g * kLong + lane.t;
-  other += lane.g * kLong + lane.t;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  own += lane % 16 * kLong + lane / 16 * 8;
+  other += (lane / 16 * 8 + lane % 8) * kLong + lane / 8 % 2 * 8;
 #pragma unroll
   for (int j = 0; j < kTiles; ++j)
 #pragma unroll
     for (float& sum : sums[j]) sum = 0.0f;
-#pragma unroll 4
-  for (int k = 0; k < kDim; k += 8) {
-    const float a[4] = {own[k], own[8 * kLong + k], own[k + 4], own[8 * kLong + k + 4]};
 #pragma unroll
-    for (int j = 0; j < kTiles; ++j) {
-      const float* b = other + j * 8 * kLong + k;
-      mma_tf32(sums[j], a, b[0], b[4]);
+  for (int k = 0; k < kDim; k += 16) {
+    unsigned a[4];
+    load_matrices(a, own + k);
+#pragma unroll
+    for (int j = 0; j < kTiles; j += 2) {
+      unsigned b[4];
+      load_matrices(b, other + j * 8 * kLong + k);
+      mma_bf16(sums[j], a, b[0], b[1]);
+      mma_bf16(sums[j + 1], a, b[2], b[3]);
     }
   }
 }
 
 /// sums [16, kDim] += weights [16, kTiles * 8] times rows of `other`.
 template <int kDim, int kTiles>
-__device__ void add_weighted(const float (&weights)[kTiles][4], const float* other,
+__device__ void add_weighted(const float (&weights)[kTiles][4], const Bf16* other,
                              float (&sums)[kDim / 8][4]) {
   constexpr int kLong = kStride<kDim>;
-  const Lane lane;
-  other += 2 * lane.t * kLong + lane.g;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  other += lane % 16 * kLong + lane / 16 * 8;
 #pragma unroll
-  for (int j = 0; j < kTiles; ++j) {
-    const float a[4] = {to_tf32(weights[j][0]), to_tf32(weights[j][2]), to_tf32(weights[j][1]),
-                        to_tf32(weights[j][3])};
-    const float* b = other + j * 8 * kLong;
+  for (int j = 0; j < kTiles; j += 2) {
+    const unsigned a[4] = {pack_bf16(weights[j][0], weights[j][1]),
+                           pack_bf16(weights[j][2], weights[j][3]),
+                           pack_bf16(weights[j + 1][0], weights[j + 1][1]),
+                           pack_bf16(weights[j + 1][2], weights[j + 1][3])};
 #pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) mma_tf32(sums[n], a, b[n * 8], b[kLong + n * 8]);
+    for (int n = 0; n < kDim / 8; n += 2) {
+      unsigned b[4];
+      load_transposed(b, other + j * 8 * kLong + n * 8);
+      mma_bf16(sums[n], a, b[0], b[1]);
+      mma_bf16(sums[n + 1], a, b[2], b[3]);
+    }
   }
 }
 
@@ -175,9 +188,9 @@ __global__ void __launch_bounds__(kThreads)
                    const int* order) {
   allow_next();
   begin();
-  auto* queries = reinterpret_cast<float*>(dynamic_shared());
-  float* keys = queries + kOwn * kStride<kDim>;
-  float* values = keys + kKeyTile * kStride<kDim>;
+  auto* queries = reinterpret_cast<Bf16*>(dynamic_shared());
+  Bf16* keys = queries + kOwn * kStride<kDim>;
+  Bf16* values = keys + kKeyTile * kStride<kDim>;
   const Place place(chunks, order);
   const SequenceChunk& chunk = place.chunk;
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -256,11 +269,12 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int kTiles = kOtherTile / 8;
   allow_next();
   begin();
-  auto* own_first = reinterpret_cast<float*>(dynamic_shared());  // k or q
-  float* own_second = own_first + kOwn * kStride<kDim>;          // v or out's gradient
-  float* other_first = own_second + kOwn * kStride<kDim>;
-  float* other_second = other_first + kOtherTile * kStride<kDim>;
-  float* normalizers = other_second + kOtherTile * kStride<kDim>;  // of queries, own or others
+  auto* own_first = reinterpret_cast<Bf16*>(dynamic_shared());  // k or q
+  Bf16* own_second = own_first + kOwn * kStride<kDim>;          // v or out's gradient
+  Bf16* other_first = own_second + kOwn * kStride<kDim>;
+  Bf16* other_second = other_first + kOtherTile * kStride<kDim>;
+  // Of queries, own or others.
+  auto* normalizers = reinterpret_cast<float*>(other_second + kOtherTile * kStride<kDim>);
   float* means = normalizers + kOwn;
   const Place place(chunks, order);
   const SequenceChunk& chunk = place.chunk;
@@ -341,7 +355,7 @@ void allow_shared(void (*kernel)(Parameters...), std::size_t bytes) {
 
 template <int kDim>
 struct Kernels {
-  static constexpr std::size_t kRow = kStride<kDim> * sizeof(float);
+  static constexpr std::size_t kRow = kStride<kDim> * sizeof(Bf16);
   static constexpr std::size_t kForward = (kOwn + 2 * kKeyTile) * kRow;
   static constexpr std::size_t kBackward =
       (2 * kOwn + 2 * kOtherTile) * kRow + 2 * kOwn * sizeof(float);

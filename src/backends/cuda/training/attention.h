@@ -1,6 +1,6 @@
 #pragma once
 
-// Causal attention within each sequence, and its backward, on tensor cores in tf32: the 64 queries
+// Causal attention within each sequence, and its backward, on tensor cores in bf16: the 64 queries
 // of a chunk against tiles of keys from the first on. Sums are in the order of positions, so that a
 // sequence's are its own.
 

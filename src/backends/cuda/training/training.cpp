@@ -4,7 +4,6 @@
 #include <cassert>
 #include <cmath>
 #include <fmt/format.h>
-#include <limits>
 
 #include "backends/cuda/launch.cuh"
 #include "backends/cuda/training/attention.h"
@@ -132,12 +131,10 @@ class Ops final : public CudaTrainingOps {
                              up_gradient.data, gate.rows * gate.cols, machine_.stream());
   }
 
-  void cross_entropy(const TrainingCrossEntropy& args) override {
+  Result<void> cross_entropy(const TrainingCrossEntropy& args) override {
     begin_operation();
-    if (!machine_.failed()) machine_.remember(training_cross_entropy(machine_, args));
-    // The seam has no other way to say that these are no losses.
-    if (machine_.failed())
-      std::ranges::fill(args.row_loss, std::numeric_limits<double>::quiet_NaN());
+    BOBBY_CHECK(machine_.take_failure());
+    return training_cross_entropy(machine_, args);
   }
 
   std::size_t scratch_bytes(std::int64_t rows, std::int64_t longest,
