@@ -23,6 +23,9 @@ ctest --preset release -j "$(nproc)"
 say "clients: other people's and a browser, against bobby serve"
 tools/client_tests.sh
 
+say "pds: a real PDS on loopback, its posts imported"
+tools/pds_tests.sh
+
 if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
   say "cuda: compiled for every architecture; tests that need a device skip without one"
   cmake --preset cuda -DBOBBY_CUDA_ROOT="$(tools/cuda_packages.sh)" >/dev/null

@@ -199,6 +199,12 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
          "The way back: a JSON array of ids on each line becomes text"),
     flag(kNul, "nul", '0', kFlagOnly,
          "Texts end with NUL instead of a line end, so they may hold line ends"),
+    text(kHtml, "html", kNoLetter, kFlagOnly, "FILE", "",
+         "Also write it to FILE as one page of HTML that needs nothing else"),
+    ranged(kInteger, kSamples, "samples", kNoLetter, kFlagOnly, "N", "6", {0, 1000},
+           "How many records are shown"),
+    ranged(kInteger, kInspectMaxSeqLength, "max-seq-length", kNoLetter, kFlagOnly, "N", "2048",
+           {2, kBig}, "Tokens at which training would cut a record"),
     choice(kFormat, "format", kNoLetter, kFlagOnly, "FORMAT", "roff", kManFormats, "What to write"),
     text(kHost, "host", kNoLetter, kSetting, "ADDRESS", "127.0.0.1",
          "Address to listen on; one that other machines reach needs --api-key-file"),
@@ -301,6 +307,10 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
            "Batches of a validation, in place of the config's; -1 is all"),
     ranged(kInteger, kTrainSeed, "seed", 's', kFlagOnly, "S", "", {0, kSeedMax},
            "What order and first values are drawn from, in place of the config's"),
+    text(kService, "service", kNoLetter, kSetting, "URL", "",
+         "The server that has a Bluesky account; by default the one that its identity names"),
+    text(kPlc, "plc", kNoLetter, kSetting, "URL", "https://plc.directory",
+         "The directory of did:plc identities"),
 }};
 
 constexpr bool rows_are_in_order() {

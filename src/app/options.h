@@ -67,6 +67,9 @@ enum class Opt : std::uint8_t {
   kRounding,
   kDecode,
   kNul,
+  kHtml,
+  kSamples,
+  kInspectMaxSeqLength,
   kFormat,
   // Of bobby serve.
   kHost,
@@ -120,6 +123,9 @@ enum class Opt : std::uint8_t {
   kSaveEvery,
   kValBatches,
   kTrainSeed,
+  // Of all that talks to Bluesky.
+  kService,
+  kPlc,
   kOptionCount,
 };
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <vector>
 
 namespace bobby {
@@ -35,6 +36,13 @@ std::string Sha256::hex_digest() {
     hex += "0123456789abcdef"[digest[i] & 15];
   }
   return hex;
+}
+
+Sha256Digest sha256(std::span<const std::byte> bytes) {
+  Sha256Digest digest;
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+         reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -27,6 +28,11 @@ class Sha256 {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+using Sha256Digest = std::array<std::byte, 32>;
+
+/// The digest of `bytes` itself.
+Sha256Digest sha256(std::span<const std::byte> bytes);
 
 /// Hex digest of `bytes`.
 std::string sha256_hex(std::span<const std::byte> bytes);

@@ -86,6 +86,7 @@ extern const Command kModelSynth;
 extern const Command kModelLogits;
 extern const Command kAdapterInspect;
 extern const Command kDataImport;
+extern const Command kDataInspect;
 extern const Command kTokenize;
 extern const Command kBench;
 extern const Command kConfig;

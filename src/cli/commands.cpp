@@ -7,10 +7,11 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,         &kServe,       &kTrain,           &kDataImport,
-    &kModelInspect, &kModelVerify, &kModelImportGguf, &kModelQuantize,
-    &kModelSynth,   &kModelLogits, &kAdapterInspect,  &kTokenize,
-    &kBench,        &kConfig,      &kCompletions,     &kMan,
+    &kPost,          &kServe,        &kTrain,       &kDataImport,
+    &kDataInspect,   &kModelInspect, &kModelVerify, &kModelImportGguf,
+    &kModelQuantize, &kModelSynth,   &kModelLogits, &kAdapterInspect,
+    &kTokenize,      &kBench,        &kConfig,      &kCompletions,
+    &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -20,7 +21,6 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"data inspect", "inspecting datasets"},
     {"model pull", "downloading models"},
     {"model list", "listing models"},
     {"model fuse", "merging an adapter into a model"},

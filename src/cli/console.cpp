@@ -5,6 +5,7 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/signals.h"
@@ -48,7 +49,15 @@ nlohmann::ordered_json error_json(const Error& error) {
 Console::Console(const ConsoleOptions& options, const Environment& environment)
     : options_(options), stderr_terminal_(isatty(STDERR_FILENO) == 1) {
   const bool dumb = environment.get("TERM").value_or("dumb") == "dumb";
-  colour_ = stderr_terminal_ && !dumb && !environment.get("NO_COLOR");
+  const bool wanted = !dumb && !environment.get("NO_COLOR");
+  colour_ = stderr_terminal_ && wanted;
+  stdout_colour_ = isatty(STDOUT_FILENO) == 1 && wanted;
+}
+
+int Console::stdout_width() const {
+  winsize size = {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return std::clamp<int>(size.ws_col, 40, 160);
 }
 
 void Console::write(std::string_view text) {

@@ -33,6 +33,10 @@ class Console {
   bool verbose() const { return options_.verbose; }
   bool quiet() const { return options_.quiet; }
 
+  /// Whether stdout is a terminal that wants colours, and its columns (80 if it is none).
+  bool stdout_colour() const { return stdout_colour_; }
+  int stdout_width() const;
+
   /// A result: a line of text, bytes as they are, or an object on one line. Flushed, since a reader
   /// may be waiting for it.
   void print(std::string_view line);
@@ -65,7 +69,8 @@ class Console {
 
   ConsoleOptions options_;
   bool stderr_terminal_ = false;
-  bool colour_ = false;
+  bool colour_ = false;  // of stderr
+  bool stdout_colour_ = false;
   bool bar_shown_ = false;
   double bar_time_ = 0.0;
   int stdout_errno_ = 0;

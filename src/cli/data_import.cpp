@@ -141,20 +141,36 @@ Result<int> run(const Invocation& invocation) {
 }
 
 constexpr Argument kArguments[] = {
-    {"KIND", false, "twitter, jsonl or text; --source names several kinds at once"},
-    {"PATH", false, "What to read, PATH[:WEIGHT]", true},
+    {"KIND", false, "twitter, bluesky, jsonl or text; --source names several kinds at once"},
+    {"PATH", false, "What to read, PATH[:WEIGHT]; of bluesky also a handle or a DID", true},
 };
 constexpr Opt kOptions[] = {
-    Opt::kOut,          Opt::kForce,          Opt::kSource,
-    Opt::kReplies,      Opt::kQuotes,         Opt::kDeleted,
-    Opt::kBlocks,       Opt::kImportMinChars, Opt::kImportMaxChars,
-    Opt::kLinks,        Opt::kLanguage,       Opt::kKeepDuplicates,
-    Opt::kNear,         Opt::kImportPrompt,   Opt::kPromptsFile,
-    Opt::kImportSystem, Opt::kValid,          Opt::kImportSeed,
+    Opt::kOut,
+    Opt::kForce,
+    Opt::kSource,
+    Opt::kReplies,
+    Opt::kQuotes,
+    Opt::kDeleted,
+    Opt::kBlocks,
+    Opt::kImportMinChars,
+    Opt::kImportMaxChars,
+    Opt::kLinks,
+    Opt::kLanguage,
+    Opt::kKeepDuplicates,
+    Opt::kNear,
+    Opt::kImportPrompt,
+    Opt::kPromptsFile,
+    Opt::kImportSystem,
+    Opt::kValid,
+    Opt::kImportSeed,
+    Opt::kService,
+    Opt::kPlc,
 };
 constexpr Example kExamples[] = {
     {"bobby data import twitter twitter-archive.zip --out ./data",
      "a dataset of one's own posts, and how many were left out for which reason"},
+    {"bobby data import bluesky alice.example --out ./data",
+     "what an account's server lists of its posts; a .car file works without the network"},
     {"bobby data import --source twitter:archive.zip --source jsonl:posts.jsonl:3 --out ./data",
      "two sources; each post of the second is trained on three times"},
     {"bobby data import text posts.txt --prompts prompts.txt --valid 50 --seed 7 --out ./data",
@@ -168,10 +184,12 @@ const Command kDataImport = {
     .name = "import",
     .summary = "turn archives of one's own posts into a dataset",
     .description =
-        "Reads posts from a Twitter archive, JSON Lines or text, leaves out what is not one's own "
-        "words or says the same again, and writes train.jsonl and valid.jsonl in mlx-lm's chat "
-        "form, with a manifest.json that counts what was taken and why the rest was not. The same "
-        "command writes the same bytes; nothing leaves the machine.",
+        "Reads posts from a Twitter archive, a Bluesky account or its exported repository, JSON "
+        "Lines or text, leaves out what is not one's own words or says the same again, and writes "
+        "train.jsonl and valid.jsonl in mlx-lm's chat form, with a manifest.json that counts what "
+        "was taken and why the rest was not. The same command writes the same bytes. No post "
+        "leaves "
+        "the machine; the network is asked only for a Bluesky handle or DID.",
     .arguments = kArguments,
     .options = kOptions,
     .examples = kExamples,

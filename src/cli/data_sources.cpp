@@ -6,6 +6,7 @@
 
 #include "app/options.h"
 #include "app/suggest.h"
+#include "cli/bluesky_source.h"
 #include "data/plain_sources.h"
 #include "data/twitter/twitter_archive.h"
 
@@ -34,6 +35,7 @@ Opened open_text(const std::string& path, const Settings& settings) {
 
 constexpr SourceKind kKinds[] = {
     {"twitter", "a Twitter archive, unpacked or as the .zip file it came in", open_twitter},
+    {"bluesky", "an exported repository (a .car file), a handle or a DID", open_bluesky},
     {"jsonl", "a JSON Lines file in one of mlx-lm's forms", open_jsonl},
     {"text", "a text file, a post a line", open_text},
 };

@@ -9,8 +9,8 @@ namespace bobby::cli {
 /// an error of the write, not a signal.
 void install_signal_handlers();
 
-/// From here on the first Ctrl-C (or SIGTERM) lets the work take the time it needs to come to a good
-/// end; the second still ends the process at once.
+/// From here on the first Ctrl-C (or SIGTERM) lets the work take the time it needs to come to a
+/// good end; the second still ends the process at once.
 void let_work_end();
 
 /// Set when the user wants the work to stop; what runs long looks at it.

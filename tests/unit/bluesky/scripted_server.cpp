@@ -1,0 +1,68 @@
+#include "unit/bluesky/scripted_server.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace bobby::bluesky {
+
+ScriptedServer::ScriptedServer(std::vector<std::string> script) : script_(std::move(script)) {
+  listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ::bind(listener_, reinterpret_cast<sockaddr*>(&address), length);
+  ::listen(listener_, 16);
+  ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
+  port_ = ntohs(address.sin_port);
+  thread_ = std::thread([this] { serve(); });
+}
+
+ScriptedServer::~ScriptedServer() {
+  ::shutdown(listener_, SHUT_RDWR);
+  thread_.join();
+  ::close(listener_);
+  for (const int connection : silent_) ::close(connection);
+}
+
+std::string ScriptedServer::url() const {
+  return "http://127.0.0.1:" + std::to_string(port_);
+}
+
+void ScriptedServer::serve() {
+  for (;;) {
+    const int connection = ::accept(listener_, nullptr, nullptr);
+    if (connection < 0) return;
+    const auto number = static_cast<std::size_t>(connections_++);
+    const std::string& text = script_[std::min(number, script_.size() - 1)];
+    std::string request;
+    std::array<char, 4096> part{};
+    while (request.find("\r\n\r\n") == std::string::npos) {
+      const ssize_t count = ::recv(connection, part.data(), part.size(), 0);
+      if (count <= 0) break;
+      request.append(part.data(), static_cast<std::size_t>(count));
+    }
+    if (text.empty()) {
+      silent_.push_back(connection);
+      continue;
+    }
+    for (std::size_t sent = 0; sent < text.size();) {
+      const ssize_t count =
+          ::send(connection, text.data() + sent, text.size() - sent, MSG_NOSIGNAL);
+      if (count <= 0) break;
+      sent += static_cast<std::size_t>(count);
+    }
+    ::close(connection);
+  }
+}
+
+std::string answer(int status, const std::string& body, const std::string& headers) {
+  return "HTTP/1.1 " + std::to_string(status) +
+         " Status\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n" +
+         headers + "\r\n" + body;
+}
+
+}  // namespace bobby::bluesky
