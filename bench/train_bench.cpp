@@ -339,7 +339,9 @@ void bench_network(const char* model, bool stages) {
   const auto network = load(model, stages ? static_cast<Backend&>(timed) : *backend);
   std::printf("loaded in %.1f s, %.2f GB used\n", seconds_since(begin), gigabytes_used());
   const std::int64_t vocab_size = network->config().vocab_size;
-  const auto optimizer = value_of(Optimizer::make({.kind = OptimizerKind::kAdamW}));
+  OptimizerConfig adamw;
+  adamw.kind = OptimizerKind::kAdamW;
+  const auto optimizer = value_of(Optimizer::make(adamw));
   struct Batch {
     std::int64_t sequences, length;
   };
