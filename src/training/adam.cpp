@@ -1,7 +1,6 @@
 #include <array>
 #include <cmath>
 
-#include "training/host_blocks.h"
 #include "training/optimizer_state.h"
 
 namespace bobby {
@@ -18,37 +17,31 @@ class Adam final : public TensorOptimizer {
         decoupled_weight_decay_(decoupled_weight_decay) {}
 
  private:
+  bool prepare(const ParameterUpdate& parameter) override {
+    for (const std::string_view suffix : kSuffixes)
+      tensor(parameter, suffix, parameter.value.size());
+    return true;
+  }
+
   void update(float learning_rate, const ParameterUpdate& parameter) override {
     const std::size_t count = parameter.value.size();
     const std::span<float> m = tensor(parameter, "m", count);
     const std::span<float> v = tensor(parameter, "v", count);
-    // Number by number: the same however the range is cut.
-    for_host_blocks(static_cast<std::int64_t>(count), kHostBlock, [&](auto begin, auto end, int) {
-      const auto first = static_cast<std::size_t>(begin);
-      const auto size = static_cast<std::size_t>(end - begin);
-      update(learning_rate, parameter.value.subspan(first, size),
-             parameter.gradient.subspan(first, size), m.subspan(first, size),
-             v.subspan(first, size));
-    });
-  }
-
-  void update(float learning_rate, std::span<float> value, std::span<const float> gradient,
-              std::span<float> m, std::span<float> v) const {
     const float beta_1 = as_float(options_.beta_1), beta_2 = as_float(options_.beta_2);
     const float rest_1 = as_float(1 - options_.beta_1), rest_2 = as_float(1 - options_.beta_2);
-    for (std::size_t i = 0; i < value.size(); ++i) {
-      const float g = gradient[i];
+    for (std::size_t i = 0; i < count; ++i) {
+      const float g = parameter.gradient[i];
       m[i] = beta_1 * m[i] + rest_1 * g;
       v[i] = beta_2 * v[i] + rest_2 * (g * g);
     }
     if (decoupled_weight_decay_) {
       const float kept = 1.0f - learning_rate * as_float(options_.weight_decay);
-      for (float& number : value) number *= kept;
+      for (float& value : parameter.value) value *= kept;
     }
     if (options_.bias_correction)
-      corrected(learning_rate, value, m, v);
+      corrected(learning_rate, parameter.value, m, v);
     else
-      uncorrected(learning_rate, value, m, v);
+      uncorrected(learning_rate, parameter.value, m, v);
   }
 
   void uncorrected(float learning_rate, std::span<float> value, std::span<const float> m,

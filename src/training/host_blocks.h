@@ -11,6 +11,4 @@ namespace bobby {
 /// is cut. Blocks until all is done; calls wait for each other.
 void for_host_blocks(std::int64_t count, std::int64_t block, RangeTask task);
 
-inline constexpr std::int64_t kHostBlock = 1 << 15;  ///< numbers that are worth a thread's turn
-
 }  // namespace bobby

@@ -1,7 +1,6 @@
 // One step of a run: mlx-lm's way, and ours.
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <fmt/format.h>
 
@@ -11,20 +10,22 @@
 namespace bobby {
 namespace {
 
-/// Whether all are finite, after a division of each.
-bool divide(std::span<float> numbers, float divisor) {
-  std::atomic<bool> finite = true;
-  for_host_blocks(
-      static_cast<std::int64_t>(numbers.size()), kHostBlock, [&](auto begin, auto end, int) {
-        const auto some =
-            numbers.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
-        if (divisor != 1.0f)
-          for (float& number : some) number /= divisor;
-        unsigned bad = 0;  // counted without branches
-        for (const float number : some) bad |= static_cast<unsigned>(!std::isfinite(number));
-        if (bad != 0) finite = false;
-      });
-  return finite;
+/// Divides all of a kind of numbers, and finds the first tensor with one that is not finite.
+const TrainableTensor* divide(std::span<TrainableTensor> tensors,
+                              std::vector<float> TrainableTensor::*kind, float divisor) {
+  std::vector<char> bad(tensors.size());
+  for_host_blocks(static_cast<std::int64_t>(tensors.size()), 1, [&](auto begin, auto end, int) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      std::vector<float>& numbers = tensors[i].*kind;
+      if (divisor != 1.0f)
+        for (float& number : numbers) number /= divisor;
+      unsigned found = 0;  // counted without branches
+      for (const float number : numbers) found |= static_cast<unsigned>(!std::isfinite(number));
+      bad[i] = static_cast<char>(found);
+    }
+  });
+  const auto first = std::ranges::find(bad, 1);
+  return first == bad.end() ? nullptr : &tensors[static_cast<std::size_t>(first - bad.begin())];
 }
 
 }  // namespace
@@ -101,22 +102,18 @@ Result<void> TrainingLoop::update(float divisor) {
   BOBBY_CHECK(parts_.run.network->download_gradients());
   std::vector<TrainableTensor>& tensors = parts_.run.network->tensors();
   std::vector<std::span<float>> gradients;
-  bool finite = true;
-  for (TrainableTensor& tensor : tensors) {
-    finite = divide(tensor.gradient, divisor) && finite;
-    gradients.emplace_back(tensor.gradient);
-  }
-  if (!finite) return fail(not_finite(step_places_, "gradient"));
+  if (divide(tensors, &TrainableTensor::gradient, divisor))
+    return fail(not_finite(step_places_, "gradient"));
+  for (TrainableTensor& tensor : tensors) gradients.emplace_back(tensor.gradient);
   if (parts_.run.config->max_grad_norm)
     clip_gradient_norm(gradients, *parts_.run.config->max_grad_norm);
   parts_.optimizer->step(rate_.at(updates_), parameter_updates(tensors));
   ++updates_;
-  for (TrainableTensor& tensor : tensors)
-    if (!divide(tensor.value, 1.0f))
-      return fail({.code = ErrorCode::kNumeric,
-                   .where = tensor.name,
-                   .problem = fmt::format("is not finite after optimizer step {}", updates_),
-                   .hint = "lower learning_rate"});
+  if (const TrainableTensor* bad = divide(tensors, &TrainableTensor::value, 1.0f))
+    return fail({.code = ErrorCode::kNumeric,
+                 .where = bad->name,
+                 .problem = fmt::format("is not finite after optimizer step {}", updates_),
+                 .hint = "lower learning_rate"});
   BOBBY_CHECK(parts_.run.network->upload());
   parts_.run.network->zero_gradients();
   step_places_.clear();
