@@ -159,6 +159,24 @@ __global__ void __launch_bounds__(kThreads)
   row[half + i] = static_cast<float>(sin(angle));
 }
 
+constexpr int kPairs = kLargestHalf / 32;  // of a lane
+
+/// Columns i and half + i of a head.
+struct RopePair {
+  float low = 0.0f, high = 0.0f;
+  float low_gradient = 0.0f, high_gradient = 0.0f;
+  float low_norm = 1.0f, high_norm = 1.0f;
+  float cosine = 0.0f, sine = 0.0f;
+
+  __device__ RopePair() {}
+  /// The gradients, from those of what was rotated.
+  __device__ void turn_back() {
+    const float first = low_gradient;
+    low_gradient = first * cosine + high_gradient * sine;
+    high_gradient = high_gradient * cosine - first * sine;
+  }
+};
+
 /// A warp a head.
 __global__ void __launch_bounds__(kThreads)
     rope_kernel(const __grid_constant__ RopeJob job, const SequenceChunk* chunks) {
@@ -181,41 +199,62 @@ __global__ void __launch_bounds__(kThreads)
   const float* angles = job.angles + static_cast<long long>(chunk.position + row) * dim;
   float* to = side.to + at;
 
+  // All that the head needs is asked for at once. Without a norm: factors of one, exactly.
+  const float* gradient = job.backward ? side.rotated_gradient + at : x;
+  RopePair pairs[kPairs];
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
+    const int i = lane + j * 32;
+    if (i >= half) continue;
+    RopePair& pair = pairs[j];
+    pair.low = x[i];
+    pair.high = x[half + i];
+    pair.cosine = angles[i];
+    pair.sine = angles[half + i];
+    if (side.norm) {
+      pair.low_norm = side.norm[i];
+      pair.high_norm = side.norm[half + i];
+    }
+    if (job.backward) {
+      pair.low_gradient = gradient[i];
+      pair.high_gradient = gradient[half + i];
+    }
+  }
   float factor = 1.0f;
   if (side.norm) {
     float squares = 0.0f;
-    for (int i = lane; i < dim; i += 32) squares = fmaf(x[i], x[i], squares);
+#pragma unroll
+    for (const RopePair& pair : pairs) squares = fmaf(pair.low, pair.low, squares);
+#pragma unroll
+    for (const RopePair& pair : pairs) squares = fmaf(pair.high, pair.high, squares);
     factor = 1.0f / sqrtf(warp_sum(squares) / static_cast<float>(dim) + job.eps);
   }
-  if (!job.backward) {
-    for (int i = lane; i < half; i += 32) {
-      const float first = side.norm ? x[i] * factor * side.norm[i] : x[i];
-      const float second = side.norm ? x[half + i] * factor * side.norm[half + i] : x[half + i];
-      to[i] = first * angles[i] - second * angles[half + i];
-      to[half + i] = second * angles[i] + first * angles[half + i];
+  if (job.backward) {
+    float along = 0.0f;
+#pragma unroll
+    for (RopePair& pair : pairs) {
+      pair.turn_back();
+      along = fmaf(pair.low_norm * pair.low_gradient, pair.low, along);
+      along = fmaf(pair.high_norm * pair.high_gradient, pair.high, along);
     }
-    return;
-  }
-  // Turned back; `to` may be where the gradient comes from, so a lane writes what it has read.
-  const float* gradient = side.rotated_gradient + at;
-  float along = 0.0f;
-  for (int i = lane; i < half; i += 32) {
-    const float first = gradient[i];
-    const float second = gradient[half + i];
-    const float low = first * angles[i] + second * angles[half + i];
-    const float high = second * angles[i] - first * angles[half + i];
-    to[i] = low;
-    to[half + i] = high;
     if (side.norm) {
-      along = fmaf(side.norm[i] * low, x[i], along);
-      along = fmaf(side.norm[half + i] * high, x[half + i], along);
+      const float back = -factor * factor * factor * warp_sum(along) / static_cast<float>(dim);
+#pragma unroll
+      for (RopePair& pair : pairs) {
+        pair.low_gradient = fmaf(pair.low, back, factor * (pair.low_norm * pair.low_gradient));
+        pair.high_gradient = fmaf(pair.high, back, factor * (pair.high_norm * pair.high_gradient));
+      }
     }
   }
-  if (!side.norm) return;
-  const float back = -factor * factor * factor * warp_sum(along) / static_cast<float>(dim);
-  for (int i = lane; i < half; i += 32) {
-    to[i] = fmaf(x[i], back, factor * (side.norm[i] * to[i]));
-    to[half + i] = fmaf(x[half + i], back, factor * (side.norm[half + i] * to[half + i]));
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
+    const int i = lane + j * 32;
+    if (i >= half) continue;
+    const RopePair& pair = pairs[j];
+    const float first = pair.low * factor * pair.low_norm;
+    const float second = pair.high * factor * pair.high_norm;
+    to[i] = job.backward ? pair.low_gradient : first * pair.cosine - second * pair.sine;
+    to[half + i] = job.backward ? pair.high_gradient : second * pair.cosine + first * pair.sine;
   }
 }
 

@@ -27,6 +27,8 @@ void training_swiglu_backward(const float* gate, const float* up, const float* o
 void make_angles(const float* inv_freq, int half, int positions, float* angles,
                  cudaStream_t stream);
 
+inline constexpr int kLargestHalf = 64;  ///< half a head, of training_rope()
+
 /// One of q and k.
 struct RopeSide {
   const float* projected = nullptr;  ///< [rows, heads, 2 * half]

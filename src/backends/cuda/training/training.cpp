@@ -26,6 +26,17 @@ std::size_t bytes_of(Activation x) {
   return static_cast<std::size_t>(x.rows * x.cols) * sizeof(float);
 }
 
+static_assert(2 * kLargestHalf == kLargestHead);
+
+Result<void> check_head(std::int64_t head_dim) {
+  if (head_dim <= kLargestHead) return {};
+  return fail({.code = ErrorCode::kUnsupported,
+               .where = "training on CUDA",
+               .problem = "heads of this size are not supported",
+               .expected = fmt::format("at most {}", kLargestHead),
+               .found = fmt::format("{}", head_dim)});
+}
+
 class Ops final : public CudaTrainingOps {
  public:
   Ops(TrainingHooks hooks, const std::vector<LoadedWeight>& loaded)
@@ -170,6 +181,7 @@ Result<const float*> Ops::angles(const Weight& inv_freq, int longest) {
 
 /// The gradients' data null: forward.
 Result<void> Ops::rotate(const TrainingRope& args, Activation q_gradient, Activation k_gradient) {
+  BOBBY_CHECK(check_head(2 * args.inv_freq->cols()));
   BOBBY_TRY(const SequenceTable table, machine_.table(args.sequences));
   RopeJob job;
   BOBBY_TRY(job.angles, angles(*args.inv_freq, table.longest));
@@ -191,12 +203,7 @@ Result<void> Ops::rotate(const TrainingRope& args, Activation q_gradient, Activa
 }
 
 Result<void> Ops::attend(const TrainingAttention& args, const TrainingAttentionGradient* gradient) {
-  if (args.head_dim > kLargestHead)
-    return fail({.code = ErrorCode::kUnsupported,
-                 .where = "training on CUDA",
-                 .problem = "heads of this size are not supported",
-                 .expected = fmt::format("at most {}", kLargestHead),
-                 .found = fmt::format("{}", args.head_dim)});
+  BOBBY_CHECK(check_head(args.head_dim));
   BOBBY_TRY(const SequenceTable table, machine_.table(args.sequences));
   AttentionJob job{.q = args.q.data,
                    .k = args.k.data,
