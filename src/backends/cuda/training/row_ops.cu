@@ -7,6 +7,34 @@ namespace {
 
 constexpr int kThreads = 256;
 
+/// The four numbers of a thread as one, where all exist.
+struct Four {
+  float v[4];
+};
+__device__ inline Four load_four(const float* from) {
+  const float4 four = *reinterpret_cast<const float4*>(from);
+  return {{four.x, four.y, four.z, four.w}};
+}
+__device__ inline void store_four(float* to, const Four& four) {
+  *reinterpret_cast<float4*>(to) = make_float4(four.v[0], four.v[1], four.v[2], four.v[3]);
+}
+
+/// Numbers i to i + 3 of a row; which way they are read hangs on the row's length alone.
+__device__ inline Four row_four(const float* row, int i, int cols) {
+  if (cols % 4 == 0) return load_four(row + i);
+  Four four = {};
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+    if (i + j < cols) four.v[j] = row[i + j];
+  return four;
+}
+__device__ inline void put_four(float* row, int i, int cols, const Four& four) {
+  if (cols % 4 == 0) return store_four(row + i, four);
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+    if (i + j < cols) row[i + j] = four.v[j];
+}
+
 __global__ void __launch_bounds__(kThreads)
     norm_kernel(const float* x, const float* weight, float eps, float* out, int cols) {
   __shared__ float shared[32];
@@ -14,12 +42,22 @@ __global__ void __launch_bounds__(kThreads)
   begin();
   x += static_cast<long long>(blockIdx.x) * cols;
   out += static_cast<long long>(blockIdx.x) * cols;
+  const int first = static_cast<int>(threadIdx.x) * 4;
   float sum = 0.0f;
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads) sum = fmaf(x[i], x[i], sum);
+  for (int i = first; i < cols; i += kThreads * 4) {
+    const Four a = row_four(x, i, cols);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) sum = fmaf(a.v[j], a.v[j], sum);
+  }
   sum = block_sum(sum, shared);
   const float factor = 1.0f / sqrtf(sum / static_cast<float>(cols) + eps);
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads)
-    out[i] = x[i] * factor * weight[i];
+  for (int i = first; i < cols; i += kThreads * 4) {
+    Four a = row_four(x, i, cols);
+    const Four w = row_four(weight, i, cols);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) a.v[j] = a.v[j] * factor * w.v[j];
+    put_four(out, i, cols, a);
+  }
 }
 
 /// With f = 1 / sqrt(mean(x^2) + eps) and g = weight * out_gradient:
@@ -34,18 +72,32 @@ __global__ void __launch_bounds__(kThreads)
   x += at;
   out_gradient += at;
   x_gradient += at;
+  const int first = static_cast<int>(threadIdx.x) * 4;
   float squares = 0.0f;
   float along = 0.0f;
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads) {
-    squares = fmaf(x[i], x[i], squares);
-    along = fmaf(weight[i] * out_gradient[i], x[i], along);
+  for (int i = first; i < cols; i += kThreads * 4) {
+    const Four a = row_four(x, i, cols);
+    const Four w = row_four(weight, i, cols);
+    const Four g = row_four(out_gradient, i, cols);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      squares = fmaf(a.v[j], a.v[j], squares);
+      along = fmaf(w.v[j] * g.v[j], a.v[j], along);
+    }
   }
   squares = block_sum(squares, shared);
   along = block_sum(along, shared);
   const float factor = 1.0f / sqrtf(squares / static_cast<float>(cols) + eps);
   const float back = -factor * factor * factor * along / static_cast<float>(cols);
-  for (int i = static_cast<int>(threadIdx.x); i < cols; i += kThreads)
-    x_gradient[i] += fmaf(x[i], back, factor * (weight[i] * out_gradient[i]));
+  for (int i = first; i < cols; i += kThreads * 4) {
+    const Four a = row_four(x, i, cols);
+    const Four w = row_four(weight, i, cols);
+    const Four g = row_four(out_gradient, i, cols);
+    Four sum = row_four(x_gradient, i, cols);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) sum.v[j] += fmaf(a.v[j], back, factor * (w.v[j] * g.v[j]));
+    put_four(x_gradient, i, cols, sum);
+  }
 }
 
 /// Calls f(i) for every number, four of a thread where they lie so.
@@ -57,17 +109,6 @@ __device__ inline void for_each(long long count, const F& f) {
     if (first + i < count) f(first + i);
 }
 
-/// The four numbers of a thread as one, where all exist.
-struct Four {
-  float v[4];
-};
-__device__ inline Four load_four(const float* from) {
-  const float4 four = *reinterpret_cast<const float4*>(from);
-  return {{four.x, four.y, four.z, four.w}};
-}
-__device__ inline void store_four(float* to, const Four& four) {
-  *reinterpret_cast<float4*>(to) = make_float4(four.v[0], four.v[1], four.v[2], four.v[3]);
-}
 /// Whether all arrays may be read in fours: the caller's rows begin anywhere.
 template <typename... Pointers>
 __device__ inline bool aligned(Pointers... pointers) {
