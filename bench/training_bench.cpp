@@ -73,7 +73,7 @@ int main(int argc, char** argv) {
     (*network)->zero_gradients();
     auto result = (*network)->gradients(rows);
     if (!result) return std::fprintf(stderr, "%s\n", result.error().to_string().c_str()), 1;
-    if (!(*network)->upload()) return 1;
+    if (!(*network)->download_gradients() || !(*network)->upload()) return 1;
     const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
     loss = 0;
     for (const double one : result->sequence_loss) loss += one;

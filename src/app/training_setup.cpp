@@ -170,7 +170,8 @@ std::size_t input_cache_bytes(const TrainingSetup& setup) {
   const std::int64_t seen =
       config.epochs ? *config.epochs * records : config.iters * config.batch_size;
   if (!config.cache_inputs || seen <= records) return 0;
-  return static_cast<std::size_t>(setup.available > 0 ? setup.available / 4 : kUnknown);
+  const std::uint64_t free = available_memory();  // the cache is in host memory
+  return static_cast<std::size_t>(free > 0 ? free / 4 : kUnknown);
 }
 
 Result<void> load_network(const Settings& settings, TrainingSetup& setup) {
@@ -212,7 +213,9 @@ std::int64_t longest_example(const TrainingData& data) {
 std::int64_t pack_tokens(const TrainingSetup& setup) {
   if (setup.config.pack_tokens > 0) return setup.config.pack_tokens;
   constexpr std::uint64_t kUnknown = std::uint64_t{16} << 30;
-  const std::uint64_t bytes = setup.available > 0 ? setup.available / 2 : kUnknown;
+  const std::uint64_t device = setup.backend->memory_left();
+  const std::uint64_t free = device > 0 ? device : setup.available;
+  const std::uint64_t bytes = free > 0 ? free / 2 : kUnknown;
   return choose_pack_tokens(*setup.network, longest_example(setup.data), bytes);
 }
 

@@ -201,6 +201,8 @@ class Backend {
   virtual Result<std::span<const TopLogits>> top_logits(Activation /*logits*/) {
     return std::span<const TopLogits>();
   }
+  /// Bytes that allocate() could still give; 0: not known, or the host's own.
+  virtual std::size_t memory_left() { return 0; }
   /// GB/s at which this backend's memory is read, measured now; 0 where that is the host's own.
   virtual Result<double> read_bandwidth() { return 0.0; }
   /// The operations of training here, owned by the backend; null where it cannot train.

@@ -155,7 +155,8 @@ class TrainingOps {
   virtual void swiglu_backward(Activation gate, Activation up, Activation out_gradient,
                                Activation gate_gradient, Activation up_gradient) = 0;
 
-  virtual void cross_entropy(const TrainingCrossEntropy& args) = 0;
+  /// Waits for the losses; what an operation before it could not do is told here, or by a copy.
+  virtual Result<void> cross_entropy(const TrainingCrossEntropy& args) = 0;
 
   /// Bytes that this implementation needs besides the activations, for a batch of `rows` rows whose
   /// longest sequence is `longest`, with `head`.

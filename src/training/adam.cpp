@@ -17,6 +17,12 @@ class Adam final : public TensorOptimizer {
         decoupled_weight_decay_(decoupled_weight_decay) {}
 
  private:
+  bool prepare(const ParameterUpdate& parameter) override {
+    for (const std::string_view suffix : kSuffixes)
+      tensor(parameter, suffix, parameter.value.size());
+    return true;
+  }
+
   void update(float learning_rate, const ParameterUpdate& parameter) override {
     const std::size_t count = parameter.value.size();
     const std::span<float> m = tensor(parameter, "m", count);

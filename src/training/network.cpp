@@ -32,7 +32,7 @@ class FrozenBaseNetwork final : public Network {
       return fail({.code = ErrorCode::kUnsupported,
                    .where = std::string(backend.name()),
                    .problem = "this backend cannot train",
-                   .hint = "--device cpu can"});
+                   .hint = "--device cpu and cuda can"});
     BOBBY_TRY(auto weights, NetworkWeights::load(folder, backend));
     BOBBY_TRY(auto pairs, TrainedPairs::make(*weights, options.lora, backend, *ops));
     return std::unique_ptr<Network>(
@@ -43,6 +43,7 @@ class FrozenBaseNetwork final : public Network {
   std::vector<TrainableTensor>& tensors() override { return pairs_->tensors(); }
   Result<void> upload() override { return pairs_->upload(); }
   void zero_gradients() override { pairs_->zero_gradients(); }
+  Result<void> download_gradients() override { return pairs_->download_gradients(); }
 
   Result<RowsLoss> loss(const TrainingRows& rows) override {
     BOBBY_CHECK(check(rows));
@@ -62,7 +63,6 @@ class FrozenBaseNetwork final : public Network {
       if (options_.grad_checkpoint) run.forward_to_keep();
       run.backward(block > first);
     }
-    BOBBY_CHECK(pairs_->download_gradients());
     return loss;
   }
 
@@ -202,12 +202,13 @@ Result<RowsLoss> FrozenBaseNetwork::head(const TrainingRows& rows, bool backward
   const float eps = weights_->config.rms_norm_eps;
   ops_.rms_norm(x, *weights_->norm, eps, passing.hidden);
   std::vector<double> row_loss(rows.inputs.size());
-  ops_.cross_entropy({.x = passing.hidden,
-                      .head = weights_->lm_head.weight,
-                      .targets = rows.targets,
-                      .weights = rows.weights,
-                      .row_loss = row_loss,
-                      .x_gradient = backward ? passing.hidden_gradient : Activation{}});
+  BOBBY_CHECK(
+      ops_.cross_entropy({.x = passing.hidden,
+                          .head = weights_->lm_head.weight,
+                          .targets = rows.targets,
+                          .weights = rows.weights,
+                          .row_loss = row_loss,
+                          .x_gradient = backward ? passing.hidden_gradient : Activation{}}));
   if (backward) {
     ops_.zero(passing.x_gradient);
     ops_.rms_norm_backward(x, *weights_->norm, eps, passing.hidden_gradient, passing.x_gradient);

@@ -40,7 +40,8 @@ struct TrainableTensor {
   std::int64_t rows = 0;  ///< lora_a: [in, rank]; lora_b: [rank, out]; m: [1, out] (saved as [out])
   std::int64_t cols = 0;
   std::vector<float> value;
-  std::vector<float> gradient;  ///< all that was added since zero_gradients()
+  /// All that was added since zero_gradients(), as of the last Network::download_gradients().
+  std::vector<float> gradient;
 };
 
 /// What is trained, in mlx-lm's words.
@@ -93,16 +94,19 @@ class Network {
   /// Brings changed values to the machine. kNumeric: DoRA would divide by a row norm of zero.
   virtual Result<void> upload() = 0;
 
-  /// Every gradient to zero. (Not by hand: the sums are kept on the machine.)
+  /// Every gradient to zero, on the machine, where the sums are kept; those in host memory stay
+  /// what they were.
   virtual void zero_gradients() = 0;
 
   /// Forward alone, without dropout (validation). kUsage names a token, weight or sequence that
   /// does not fit; kLimit: a sequence is longer than the model's context; a loss that is not
   /// finite is no error.
   virtual Result<RowsLoss> loss(const TrainingRows& rows) = 0;
-  /// Forward and backward: also adds to every tensor's gradient. Dropout is keyed by (seed, step,
-  /// module, record, position, column).
+  /// Forward and backward: also adds to every gradient's sum on the machine. Dropout is keyed by
+  /// (seed, step, module, record, position, column).
   virtual Result<RowsLoss> gradients(const TrainingRows& rows, std::uint64_t step = 0) = 0;
+  /// Brings the sums to the tensors' `gradient`: once before the optimizer, not once a batch.
+  virtual Result<void> download_gradients() = 0;
 
   /// For batches of `rows` rows whose longest sequence has `longest`.
   virtual NetworkMemory memory(std::int64_t rows, std::int64_t longest) const = 0;

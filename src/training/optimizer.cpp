@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <utility>
 
+#include "training/host_blocks.h"
 #include "training/optimizer_state.h"
 
 namespace bobby {
@@ -77,17 +78,29 @@ Result<std::unique_ptr<Optimizer>> Optimizer::make(const OptimizerConfig& config
 
 void TensorOptimizer::step(float learning_rate, std::span<const ParameterUpdate> updates) {
   ++step_;
+  bool apart = true;
   for (const ParameterUpdate& each : updates) {
     assert(each.value.size() == each.gradient.size());
     assert(each.value.size() == static_cast<std::size_t>(each.rows * each.cols));
-    update(learning_rate, each);
+    apart = prepare(each) && apart;
   }
+  const auto run = [&](std::int64_t begin, std::int64_t end, int) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
+      update(learning_rate, updates[i]);
+  };
+  const auto count = static_cast<std::int64_t>(updates.size());
+  if (apart)
+    for_host_blocks(count, 1, run);
+  else
+    run(0, count, 0);
 }
 
 std::span<float> TensorOptimizer::tensor(const ParameterUpdate& parameter, std::string_view suffix,
                                          std::size_t size) {
   const std::string name = fmt::format("{}.{}", parameter.name, suffix);
-  std::vector<float>& values = tensors_.try_emplace(name, size, 0.0f).first->second;
+  auto found = tensors_.find(name);  // an insertion only where it is new: see prepare()
+  if (found == tensors_.end()) found = tensors_.try_emplace(name, size, 0.0f).first;
+  std::vector<float>& values = found->second;
   if (values.size() != size) std::abort();
   return values;
 }

@@ -20,6 +20,9 @@ class TensorOptimizer : public Optimizer {
   /// `suffixes`: those that this kind of optimizer can have; must outlive it.
   explicit TensorOptimizer(std::span<const std::string_view> suffixes) : suffixes_(suffixes) {}
 
+  /// Makes a parameter's state before update(); true: update() then touches that parameter and its
+  /// state alone, and several threads may share the parameters.
+  virtual bool prepare(const ParameterUpdate& /*parameter*/) { return false; }
   /// Updates one parameter; step_count() counts this update already.
   virtual void update(float learning_rate, const ParameterUpdate& parameter) = 0;
 

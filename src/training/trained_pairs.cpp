@@ -9,6 +9,7 @@
 
 #include "base/nearest_name.h"
 #include "base/random.h"
+#include "training/host_blocks.h"
 
 namespace bobby {
 
@@ -70,6 +71,10 @@ Result<void> check(const LoraSettings& settings, std::size_t blocks) {
 void transpose(const float* from, std::int64_t rows, std::int64_t cols, float* to) {
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t col = 0; col < cols; ++col) to[col * rows + row] = from[row * cols + col];
+}
+
+std::size_t size_of(const Activation& x) {
+  return static_cast<std::size_t>(x.rows * x.cols);
 }
 
 TrainableTensor tensor(std::string name, std::int64_t rows, std::int64_t cols) {
@@ -144,18 +149,30 @@ void TrainedPairs::lay_out(std::int64_t rank) {
     next += rows * cols;
     return taken;
   };
+  const auto stretch_from = [&](float* begin) { return Activation{begin, 1, next - begin}; };
+  float* begin = next;
   for (Module& module : modules_) {
     module.lora.a = take(rank, module.weight->cols());
     module.lora.b = take(rank, module.weight->rows());
-    if (!dora_) continue;
-    module.lora.multiplier = take(1, module.weight->rows());
-    module.norms = take(1, module.weight->rows());
   }
+  values_ = stretch_from(begin);
+  if (dora_) {
+    begin = next;
+    for (Module& module : modules_) module.lora.multiplier = take(1, module.weight->rows());
+    multipliers_ = stretch_from(begin);
+    begin = next;
+    for (Module& module : modules_) module.norms = take(1, module.weight->rows());
+    norms_ = stretch_from(begin);
+  }
+  begin = next;
   for (Module& module : modules_) {
     module.lora.a_gradient = take(rank, module.weight->cols());
     module.lora.b_gradient = take(rank, module.weight->rows());
-    if (dora_) module.lora.multiplier_gradient = take(1, module.weight->rows());
   }
+  if (dora_)
+    for (Module& module : modules_)
+      module.lora.multiplier_gradient = take(1, module.weight->rows());
+  gradients_ = stretch_from(begin);
 }
 
 TrainingLora* TrainedPairs::find(std::size_t block, BlockProjection projection) {
@@ -174,59 +191,70 @@ bool TrainedPairs::any(std::size_t block,
 }
 
 Result<void> TrainedPairs::upload() {
-  for (Module& module : modules_) {
-    const TrainableTensor& a = tensors_[module.tensor];
-    staging_.resize(a.value.size());
-    transpose(a.value.data(), a.rows, a.cols, staging_.data());
-    BOBBY_CHECK(ops_.copy_in(staging_, module.lora.a));
-    BOBBY_CHECK(ops_.copy_in(tensors_[module.tensor + 1].value, module.lora.b));
-    if (dora_) BOBBY_CHECK(upload_magnitude(module));
-  }
-  return {};
+  staging_.resize(size_of(values_));
+  for_host_blocks(static_cast<std::int64_t>(modules_.size()), 1, [&](auto first, auto end, int) {
+    for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(end); ++i) {
+      const TrainingLora& lora = modules_[i].lora;
+      const TrainableTensor& a = tensors_[modules_[i].tensor];
+      const TrainableTensor& b = tensors_[modules_[i].tensor + 1];
+      transpose(a.value.data(), a.rows, a.cols, staging_.data() + (lora.a.data - values_.data));
+      std::ranges::copy(b.value, staging_.data() + (lora.b.data - values_.data));
+    }
+  });
+  BOBBY_CHECK(ops_.copy_in(staging_, values_));
+  return dora_ ? upload_magnitudes() : Result<void>();
 }
 
 /// multiplier = magnitude / norm of the adapted weight's rows.
-Result<void> TrainedPairs::upload_magnitude(Module& module) {
-  const TrainableTensor& magnitude = tensors_[module.tensor + 2];
-  ops_.row_norms(*module.weight, &module.lora, module.norms);
-  staging_.resize(magnitude.value.size());
-  BOBBY_CHECK(ops_.copy_out(module.norms, staging_));
-  for (std::size_t i = 0; i < staging_.size(); ++i) {
-    const float norm = staging_[i];
-    staging_[i] = magnitude.value[i] / norm;
-    if (std::isfinite(norm) && norm > 0.0f) continue;
-    return fail({.code = ErrorCode::kNumeric,
-                 .where = module.path,
-                 .problem = "row " + std::to_string(i) + " of the adapted weight has the norm " +
-                            std::to_string(norm) + ", which DoRA divides by"});
+Result<void> TrainedPairs::upload_magnitudes() {
+  for (const Module& module : modules_) ops_.row_norms(*module.weight, &module.lora, module.norms);
+  staged_norms_.resize(size_of(norms_));
+  BOBBY_CHECK(ops_.copy_out(norms_, staged_norms_));
+  staging_.resize(staged_norms_.size());
+  for (const Module& module : modules_) {
+    const std::vector<float>& magnitudes = tensors_[module.tensor + 2].value;
+    const auto first = static_cast<std::size_t>(module.norms.data - norms_.data);
+    for (std::size_t i = 0; i < magnitudes.size(); ++i) {
+      const float norm = staged_norms_[first + i];
+      staging_[first + i] = magnitudes[i] / norm;
+      if (std::isfinite(norm) && norm > 0.0f) continue;
+      return fail({.code = ErrorCode::kNumeric,
+                   .where = module.path,
+                   .problem = "row " + std::to_string(i) + " of the adapted weight has the norm " +
+                              std::to_string(norm) + ", which DoRA divides by"});
+    }
   }
-  return ops_.copy_in(staging_, module.lora.multiplier);
+  return ops_.copy_in(staging_, multipliers_);
 }
 
 void TrainedPairs::zero_gradients() {
-  for (Module& module : modules_) {
-    ops_.zero(module.lora.a_gradient);
-    ops_.zero(module.lora.b_gradient);
-    if (dora_) ops_.zero(module.lora.multiplier_gradient);
-  }
-  for (TrainableTensor& one : tensors_) std::ranges::fill(one.gradient, 0.0f);
+  if (gradients_.cols > 0) ops_.zero(gradients_);
 }
 
 Result<void> TrainedPairs::download_gradients() {
-  for (Module& module : modules_) {
-    TrainableTensor& a = tensors_[module.tensor];
-    staging_.resize(a.gradient.size());
-    BOBBY_CHECK(ops_.copy_out(module.lora.a_gradient, staging_));
-    transpose(staging_.data(), a.cols, a.rows, a.gradient.data());
-    BOBBY_CHECK(ops_.copy_out(module.lora.b_gradient, tensors_[module.tensor + 1].gradient));
-    if (!dora_) continue;
-    std::vector<float>& magnitude = tensors_[module.tensor + 2].gradient;
-    staging_.resize(magnitude.size());
-    BOBBY_CHECK(ops_.copy_out(module.norms, staging_));
-    BOBBY_CHECK(ops_.copy_out(module.lora.multiplier_gradient, magnitude));
-    for (std::size_t i = 0; i < magnitude.size(); ++i) magnitude[i] /= staging_[i];
-  }
+  staging_.resize(size_of(gradients_));
+  BOBBY_CHECK(ops_.copy_out(gradients_, staging_));
+  for_host_blocks(static_cast<std::int64_t>(modules_.size()), 1, [&](auto first, auto end, int) {
+    for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(end); ++i)
+      take_gradients(modules_[i]);
+  });
   return {};
+}
+
+/// Of one module, out of what was copied.
+void TrainedPairs::take_gradients(const Module& module) {
+  const auto staged = [&](const Activation& gradient) {
+    return std::span<const float>(staging_).subspan(
+        static_cast<std::size_t>(gradient.data - gradients_.data), size_of(gradient));
+  };
+  TrainableTensor& a = tensors_[module.tensor];
+  transpose(staged(module.lora.a_gradient).data(), a.cols, a.rows, a.gradient.data());
+  std::ranges::copy(staged(module.lora.b_gradient), tensors_[module.tensor + 1].gradient.begin());
+  if (!dora_) return;
+  const std::span<const float> of_multiplier = staged(module.lora.multiplier_gradient);
+  std::vector<float>& magnitude = tensors_[module.tensor + 2].gradient;
+  const float* norms = staged_norms_.data() + (module.norms.data - norms_.data);
+  for (std::size_t i = 0; i < magnitude.size(); ++i) magnitude[i] = of_multiplier[i] / norms[i];
 }
 
 void TrainedPairs::set_dropout(float rate, std::uint64_t seed, std::uint64_t step) {

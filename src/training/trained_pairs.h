@@ -51,7 +51,8 @@ class TrainedPairs {
   void choose(const NetworkWeights& weights, const LoraSettings& settings);
   Result<void> allocate(const LoraSettings& settings);
   void lay_out(std::int64_t rank);
-  Result<void> upload_magnitude(Module& module);
+  Result<void> upload_magnitudes();
+  void take_gradients(const Module& module);
 
   Backend& backend_;
   TrainingOps& ops_;
@@ -61,7 +62,13 @@ class TrainedPairs {
   std::vector<std::int64_t> by_place_;  ///< [block, projection]: a module's number, or -1
   std::vector<TrainableTensor> tensors_;
   std::unique_ptr<Buffer> memory_;
+  // Stretches of it, each in the order of modules, so that one copy brings all of a kind.
+  Activation values_ = {};       ///< a, b
+  Activation multipliers_ = {};  ///< DoRA, as norms_
+  Activation norms_ = {};
+  Activation gradients_ = {};  ///< a, b; then, with DoRA, the multipliers'
   std::vector<float> staging_;
+  std::vector<float> staged_norms_;  ///< of the values uploaded last
 };
 
 }  // namespace bobby

@@ -4,9 +4,31 @@
 #include <cmath>
 #include <fmt/format.h>
 
+#include "training/host_blocks.h"
 #include "training/training_loop.h"
 
 namespace bobby {
+namespace {
+
+/// Divides all of a kind of numbers, and finds the first tensor with one that is not finite.
+const TrainableTensor* divide(std::span<TrainableTensor> tensors,
+                              std::vector<float> TrainableTensor::*kind, float divisor) {
+  std::vector<char> bad(tensors.size());
+  for_host_blocks(static_cast<std::int64_t>(tensors.size()), 1, [&](auto begin, auto end, int) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      std::vector<float>& numbers = tensors[i].*kind;
+      if (divisor != 1.0f)
+        for (float& number : numbers) number /= divisor;
+      unsigned found = 0;  // counted without branches
+      for (const float number : numbers) found |= static_cast<unsigned>(!std::isfinite(number));
+      bad[i] = static_cast<char>(found);
+    }
+  });
+  const auto first = std::ranges::find(bad, 1);
+  return first == bad.end() ? nullptr : &tensors[static_cast<std::size_t>(first - bad.begin())];
+}
+
+}  // namespace
 
 std::vector<ParameterUpdate> parameter_updates(std::span<TrainableTensor> tensors) {
   std::vector<ParameterUpdate> updates;
@@ -77,26 +99,21 @@ Result<void> TrainingLoop::group() {
 
 // The gradients, divided, move the parameters.
 Result<void> TrainingLoop::update(float divisor) {
+  BOBBY_CHECK(parts_.run.network->download_gradients());
   std::vector<TrainableTensor>& tensors = parts_.run.network->tensors();
   std::vector<std::span<float>> gradients;
-  for (TrainableTensor& tensor : tensors) {
-    if (divisor != 1.0f)
-      for (float& value : tensor.gradient) value /= divisor;
-    gradients.emplace_back(tensor.gradient);
-  }
-  const double norm = parts_.run.config->max_grad_norm
-                          ? clip_gradient_norm(gradients, *parts_.run.config->max_grad_norm)
-                          : gradient_norm(gradients);
-  if (!std::isfinite(norm)) return fail(not_finite(step_places_, "gradient"));
+  if (divide(tensors, &TrainableTensor::gradient, divisor))
+    return fail(not_finite(step_places_, "gradient"));
+  for (TrainableTensor& tensor : tensors) gradients.emplace_back(tensor.gradient);
+  if (parts_.run.config->max_grad_norm)
+    clip_gradient_norm(gradients, *parts_.run.config->max_grad_norm);
   parts_.optimizer->step(rate_.at(updates_), parameter_updates(tensors));
   ++updates_;
-  for (const TrainableTensor& tensor : tensors)
-    for (const float value : tensor.value)
-      if (!std::isfinite(value))
-        return fail({.code = ErrorCode::kNumeric,
-                     .where = tensor.name,
-                     .problem = fmt::format("is not finite after optimizer step {}", updates_),
-                     .hint = "lower learning_rate"});
+  if (const TrainableTensor* bad = divide(tensors, &TrainableTensor::value, 1.0f))
+    return fail({.code = ErrorCode::kNumeric,
+                 .where = bad->name,
+                 .problem = fmt::format("is not finite after optimizer step {}", updates_),
+                 .hint = "lower learning_rate"});
   BOBBY_CHECK(parts_.run.network->upload());
   parts_.run.network->zero_gradients();
   step_places_.clear();

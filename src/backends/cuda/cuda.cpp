@@ -18,6 +18,7 @@
 #include "backends/cuda/step_runner.h"
 #include "backends/cuda/tiled_kernels.h"
 #include "backends/cuda/top_logits.h"
+#include "backends/cuda/training/training.h"
 #include "backends/cuda/weight.h"
 #include "tensor/formats/affine.h"
 
@@ -80,8 +81,13 @@ class CudaBackend : public Backend {
   }
   Result<std::unique_ptr<Buffer>> allocate(std::size_t bytes) override {
     use_device();
-    BOBBY_TRY(auto memory, DeviceMemory::zeroed(bytes, stream()));
-    return std::make_unique<DeviceBuffer>(std::move(memory), unfinished_);
+    auto memory = DeviceMemory::zeroed(bytes, stream());
+    if (!memory && training_) {
+      training_->release_memory();
+      memory = DeviceMemory::zeroed(bytes, stream());
+    }
+    if (!memory) return fail(std::move(memory).error());
+    return std::make_unique<DeviceBuffer>(*std::move(memory), unfinished_);
   }
   Result<std::unique_ptr<Weight>> load_weight(const WeightView& view) override;
   Result<std::unique_ptr<LoraWeight>> load_lora(const LoraView& view) override;
@@ -207,6 +213,12 @@ class CudaBackend : public Backend {
     BOBBY_CHECK(check(cudaGetLastError(), "a launch"));
     return tops;
   }
+  std::size_t memory_left() override {
+    use_device();
+    std::size_t left = 0, total = 0;
+    return cudaMemGetInfo(&left, &total) == cudaSuccess ? left : 0;
+  }
+  TrainingOps* training() override;
   Result<void> sync() override;
 
  private:
@@ -252,6 +264,8 @@ class CudaBackend : public Backend {
   StepRecorder recorder_;
   StepRunner steps_{stream()};
   TopLogitsEngine top_logits_{stream()};
+  std::vector<LoadedWeight> loaded_;
+  std::unique_ptr<CudaTrainingOps> training_;
   std::unique_ptr<DeviceMemory> file_order_;  // rows of a weight before they are put in tile order
   std::optional<Error> failure_;
 };
@@ -380,6 +394,7 @@ Result<std::unique_ptr<Weight>> CudaBackend::load_weight(const WeightView& view)
   matrix.scales = scales;
   matrix.biases = biases;
   matrix.rows = static_cast<int>(view.rows);
+  loaded_.push_back({view.rows, view.cols});
   return std::make_unique<CudaWeight>(view, *std::move(piece), matrix,
                                       vector_bytes > 0 ? vector : nullptr, unfinished_);
 }
@@ -422,6 +437,20 @@ Result<void> CudaBackend::sync() {
   if (failure_) return fail(*std::exchange(failure_, std::nullopt));
   BOBBY_CHECK(check(waited, "a step"));
   return check(launched, "a launch");
+}
+
+TrainingOps* CudaBackend::training() {
+  use_device();
+  if (!training_)
+    training_ = make_training_ops(
+        {.stream = stream(),
+         .uploader = &uploader_,
+         .embed = [this](const Weight& table, std::span<const std::int32_t> tokens,
+                         Activation out) { return linear_.embed(table, tokens, {}, out); },
+         .finish = [this] { finish(); },
+         .sync = [this] { return sync(); }},
+        loaded_);
+  return training_.get();
 }
 
 Error no_device(int index, std::string problem, std::string found = {}) {

@@ -169,13 +169,14 @@ class CpuTrainingOps final : public TrainingOps {
                          matrix_of(gate_gradient), matrix_of(up_gradient));
   }
 
-  void cross_entropy(const TrainingCrossEntropy& args) override {
+  Result<void> cross_entropy(const TrainingCrossEntropy& args) override {
     cpu::cross_entropy(machine_, CrossEntropyArgs<float>{.x = matrix_of(args.x),
                                                          .head = &args.head->view(),
                                                          .targets = args.targets,
                                                          .weights = args.weights,
                                                          .row_loss = args.row_loss,
                                                          .x_gradient = matrix_of(args.x_gradient)});
+    return {};
   }
 
   std::size_t scratch_bytes(std::int64_t rows, std::int64_t longest,

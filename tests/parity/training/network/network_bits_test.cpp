@@ -31,6 +31,7 @@ class NetworkBits : public ::testing::TestWithParam<std::size_t> {
                               loss.sequence_loss.end());
       }
     }
+    value_of(network->download_gradients());
     for (const TrainableTensor& tensor : network->tensors())
       outcome.gradients.push_back(tensor.gradient);
     return outcome;

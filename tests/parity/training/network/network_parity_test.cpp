@@ -45,6 +45,7 @@ TEST_P(NetworkParity, LossAndGradients) {
   const auto expected_loss = golden_.all<float>("sequence_loss");
   expect_losses(value_of(network->loss(golden_.rows())), expected_loss);
   expect_losses(value_of(network->gradients(golden_.rows())), expected_loss);
+  value_of(network->download_gradients());
 
   ASSERT_EQ(golden_.tensor_count(), 5 + 2 * network->tensors().size());
   double worst = 0;
