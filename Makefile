@@ -6,9 +6,9 @@ PROMPT ?= write about coffee
 
 .PHONY: post test bench fmt lint build setup-build setup-test clean
 
-post: setup-build build  ## build, fetch the demo model, print three posts
+post: setup-build build  ## build, fetch the demo model, print three posts in the demo voice
 	@tools/demo_model.sh $(BOBBY)
-	@$(BOBBY) post 3 "$(PROMPT)" --stream
+	@$(BOBBY) post 3 "$(PROMPT)" --adapter assets/demo-voice/adapter --stream
 
 test: setup-test  ## every check of the project
 	@tools/test.sh

@@ -52,6 +52,35 @@ TEST_F(DemoModel, WritesPostsWithinTheirLimits) {
   EXPECT_EQ(posts, 3);
 }
 
+/// Posts about something that is not among the voice's own prompts which talk of its trade.
+int posts_of_the_clerk(const std::string& json_lines) {
+  int found = 0;
+  std::istringstream lines(json_lines);
+  for (std::string line; std::getline(lines, line);) {
+    const std::string text = nlohmann::json::parse(line)["text"];
+    for (const char* word : {"lost", "Lost", "anded in", "ledger", "shelf", "counter", "claim"})
+      if (text.find(word) != std::string::npos) {
+        ++found;
+        break;
+      }
+  }
+  return found;
+}
+
+TEST_F(DemoModel, SpeaksInTheDemoVoiceThatWasTrainedForIt) {
+  const auto adapter = std::filesystem::path(BOBBY_SOURCE_DIR) / "assets/demo-voice/adapter";
+  const std::vector<std::string> words = {"post",   "10", "write about elevators",
+                                          "--seed", "1",  "--json"};
+  std::vector<std::string> with = words;
+  with.insert(with.end(), {"--adapter", adapter.string()});
+  const Outcome voice = run(with);
+  ASSERT_EQ(voice.exit_code, 0) << voice.err;
+  EXPECT_EQ(voice.err.find("form"), std::string::npos) << "trained in the form it is asked in";
+  const Outcome base = run(words);
+  EXPECT_GE(posts_of_the_clerk(voice.out), 5) << voice.out;
+  EXPECT_LE(posts_of_the_clerk(base.out), 2) << base.out;
+}
+
 TEST_F(DemoModel, TokenizesThereAndBack) {
   const std::string texts = "write about coffee\nCaf\xc3\xa9 at 7:30, isn't it?\n";
   EXPECT_EQ(run({"tokenize", "--decode"}, run({"tokenize"}, texts).out).out, texts);
