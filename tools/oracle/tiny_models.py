@@ -26,7 +26,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
-from mlx_lm.models import llama, qwen3
+from mlx_lm.models import llama, qwen2, qwen3
 from mlx_lm.tuner.utils import load_adapters
 
 from manifest import write_manifest
@@ -36,7 +36,8 @@ GREEDY_TOKENS = 32
 LEAST_MARGIN = 0.02
 LEAST_DIFFERENT_TOKENS = 6
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-ARCHITECTURES = {"qwen3": qwen3, "llama": llama}
+ARCHITECTURES = {"qwen3": qwen3, "qwen2": qwen2, "llama": llama}
+MODE_DEFAULTS = {"affine": (4, 64), "mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}  # bits, group size
 PROJECTIONS = (
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
@@ -50,6 +51,18 @@ def qwen3_config(**changes):
         "max_position_embeddings": 128, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
         "tie_word_embeddings": False, "hidden_act": "silu", "attention_bias": False,
         "use_sliding_window": False, "sliding_window": None, "eos_token_id": 2,
+    }
+    return config | changes
+
+
+def qwen2_config(**changes):
+    """As published: no head_dim, no word of the biases, and a sliding window that is off."""
+    config = {
+        "model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 96,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 71,
+        "max_position_embeddings": 128, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
+        "tie_word_embeddings": False, "hidden_act": "silu", "use_sliding_window": False,
+        "sliding_window": 32, "max_window_layers": 1, "bos_token_id": 1, "eos_token_id": [3, 1],
     }
     return config | changes
 
@@ -78,9 +91,21 @@ def mixed_quantization():
     }
 
 
+def mixed_modes():
+    """Every mode beside the others: entries in full, by their mode alone, and without one (affine)."""
+    return {
+        "group_size": 16, "bits": 4, "mode": "nvfp4",
+        "model.layers.0.self_attn.q_proj": {"group_size": 32, "bits": 4, "mode": "mxfp4"},
+        "model.layers.0.self_attn.k_proj": {"mode": "mxfp8"}, "model.layers.0.self_attn.v_proj": False,
+        "model.layers.0.mlp.gate_proj": {"group_size": 64, "bits": 4},
+        "model.layers.0.mlp.up_proj": True, "model.layers.1.self_attn.q_proj": {"mode": "nvfp4"},
+    }
+
+
 # name: (config, dtype of the weights, MLX quantization or None, extra: quantised otherwise but not listed)
 def models():
     affine = lambda bits, group_size: {"group_size": group_size, "bits": bits, "mode": "affine"}
+    mode = lambda name, bits, group_size: {"group_size": group_size, "bits": bits, "mode": name}
     nested = qwen3_config(
         hidden_size=40, num_hidden_layers=3, intermediate_size=72, num_attention_heads=4,
         num_key_value_heads=2, head_dim=16, vocab_size=97, tie_word_embeddings=True,
@@ -100,7 +125,7 @@ def models():
         "qwen3-mixed": (
             qwen3_config(hidden_size=64, intermediate_size=192, num_attention_heads=6,
                          num_key_value_heads=3, head_dim=32, vocab_size=103),
-            "bfloat16", mixed_quantization(), {"model.layers.1.mlp.up_proj": (8, 64)}),
+            "bfloat16", mixed_quantization(), {"model.layers.1.mlp.up_proj": (8, 64, "affine")}),
         "qwen3-8bit-g128": (
             qwen3_config(hidden_size=128, intermediate_size=128, num_attention_heads=2,
                          num_key_value_heads=1, head_dim=64, vocab_size=67, num_hidden_layers=1),
@@ -119,6 +144,27 @@ def models():
             llama_config(hidden_size=64, intermediate_size=128, num_attention_heads=4,
                          num_key_value_heads=1, attention_bias=True, vocab_size=77),
             "bfloat16", affine(4, 64), {}),
+        "qwen2-bf16-tied": (
+            qwen2_config(hidden_size=40, intermediate_size=56,
+                         tie_word_embeddings=True, layer_types=["full_attention"] * 2),
+            "bfloat16", None, {}),
+        "qwen2-4bit-g64": (qwen2_config(intermediate_size=128), "bfloat16", affine(4, 64), {}),
+        "llama-llama32": (
+            llama_config(hidden_size=64, intermediate_size=96, num_attention_heads=6, num_key_value_heads=2,
+                         head_dim=16, vocab_size=73, rope_theta=500000.0,
+                         rope_scaling={"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0,
+                                       "high_freq_factor": 4.0, "original_max_position_embeddings": 32}),
+            "bfloat16", affine(4, 32), {}),
+        "qwen3-mxfp4": (
+            qwen3_config(hidden_size=64, intermediate_size=96, head_dim=32, vocab_size=79),
+            "bfloat16", mode("mxfp4", 4, 32), {}),
+        "llama-mxfp8-tied": (
+            llama_config(hidden_size=64, intermediate_size=64, vocab_size=67),
+            "bfloat16", mode("mxfp8", 8, 32), {}),
+        "qwen2-nvfp4-mixed": (
+            qwen2_config(intermediate_size=64), "bfloat16", mixed_modes(),
+            {"model.layers.1.mlp.up_proj": (8, 32, "mxfp8"), "model.layers.1.mlp.down_proj": (6, 32, "affine"),
+             "lm_head": (4, 32, "mxfp4")}),
     }
 
 
@@ -154,11 +200,17 @@ def stored(weights, config, dtype, quantization, unlisted):
             exact[name] = array.astype(mx.float32)
             continue
         settings = quantization if settings is True else settings
-        bits, group_size = unlisted.get(path, (settings["bits"], settings["group_size"]))
-        packed, scales, biases = mx.quantize(array, group_size=group_size, bits=bits)
-        tensors |= {name: packed, path + ".scales": scales, path + ".biases": biases}
-        exact[name] = mx.dequantize(packed, scales.astype(mx.float32), biases.astype(mx.float32),
-                                    group_size=group_size, bits=bits)
+        mode = settings.get("mode", "affine")
+        defaults = MODE_DEFAULTS[mode]
+        bits, group_size, mode = unlisted.get(
+            path, (settings.get("bits", defaults[0]), settings.get("group_size", defaults[1]), mode))
+        packed, scales, *biases = mx.quantize(array, group_size=group_size, bits=bits, mode=mode)
+        tensors |= {name: packed, path + ".scales": scales}
+        if mode == "affine":
+            tensors[path + ".biases"] = biases[0]
+            scales, biases = scales.astype(mx.float32), [biases[0].astype(mx.float32)]
+        exact[name] = mx.dequantize(packed, scales, *biases, group_size=group_size, bits=bits, mode=mode,
+                                    dtype=mx.float32)
     return tensors, exact
 
 
@@ -378,6 +430,14 @@ def make_adapters(rng, name, config, exact, folder):
         mlx("mlx-dora", everywhere, 3, 3.0, 0, dora=True)
         peft("peft-head", block_paths(config, layers, ("self_attn.k_proj",)) + ["lm_head"], 2, 5,
              {"target_modules": ["k_proj", "lm_head"]})
+    if name == "qwen2-bf16-tied":
+        mlx("mlx-all", everywhere, 3, 20.0, -1)
+        peft("peft-qkv", block_paths(config, layers, PROJECTIONS[:3]), 4, 8,
+             {"target_modules": ["q_proj", "k_proj", "v_proj"]})
+    if name == "qwen2-4bit-g64":
+        mlx("mlx-dora", everywhere, 2, 4.0, 16, dora=True)
+    if name in ("llama-llama32", "qwen3-mxfp4", "qwen2-nvfp4-mixed"):
+        mlx("mlx-all", everywhere, 3, 10.0, -1, dtype=mx.bfloat16)
     if name == "qwen3-mixed":
         mlx("mlx-all", everywhere, 4, 20.0, 16, dtype=mx.bfloat16)
     return made
@@ -420,7 +480,8 @@ def transformers_logits(config, exact, tokens, peft_folder=None):
             import peft
     except ImportError:
         return None
-    kinds = {"qwen3": ("Qwen3Config", "Qwen3ForCausalLM"), "llama": ("LlamaConfig", "LlamaForCausalLM")}
+    kinds = {"qwen3": ("Qwen3Config", "Qwen3ForCausalLM"), "qwen2": ("Qwen2Config", "Qwen2ForCausalLM"),
+             "llama": ("LlamaConfig", "LlamaForCausalLM")}
     config_class, model_class = (getattr(transformers, k) for k in kinds[config["model_type"]])
     model = model_class(config_class(**config, attn_implementation="eager")).float()
     state = {name: torch.from_numpy(np.array(value)) for name, value in exact.items()}
