@@ -39,7 +39,10 @@ std::string format_of(const safetensors::Checkpoint& checkpoint, const ModelConf
   if (const auto own = config.quantization_by_path.find(path);
       own != config.quantization_by_path.end() && own->second)
     entry = own->second;
-  if (!entry) return "quantised, format by shapes";
+  const FloatMode* mode = entry ? find_float_mode(entry->mode) : nullptr;
+  const bool bytes = scales->dtype == safetensors::DType::kU8;
+  if (!entry || bytes != (mode != nullptr)) return "quantised, format by shapes";
+  if (mode) return std::string(mode->name);
   return fmt::format("{}-bit, groups of {}, {}", entry->bits, entry->group_size,
                      safetensors::dtype_name(scales->dtype));
 }

@@ -209,6 +209,18 @@ Result<ModelConfig> read_config(const nlohmann::json& parsed, const std::string&
   return config;
 }
 
+/// NVIDIA's ModelOpt says in a file of its own how it quantised, and config.json nothing.
+Result<void> refuse_modelopt(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "hf_quant_config.json";
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) return {};
+  return fail({.code = ErrorCode::kUnsupported,
+               .where = path.string(),
+               .problem = "says that ModelOpt quantised this model, which is not implemented",
+               .expected = "MLX's own key 'quantization' in config.json",
+               .hint = "take an MLX conversion of this model"});
+}
+
 }  // namespace
 
 Result<ModelConfig> ModelConfig::from_json(std::string_view text, std::string_view name) {
@@ -220,6 +232,7 @@ Result<ModelConfig> ModelConfig::load(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "config.json";
   BOBBY_TRY(const nlohmann::json json, read_json_object(path));
   BOBBY_TRY(ModelConfig config, read_config(json, path.string()));
+  if (!config.quantization) BOBBY_CHECK(refuse_modelopt(folder));
 
   const std::filesystem::path generation_path = folder / "generation_config.json";
   std::error_code code;

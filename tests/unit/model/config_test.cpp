@@ -151,6 +151,13 @@ TEST(ModelConfig, GenerationConfigNamesTheStops) {
   EXPECT_TRUE(mentions(sentence(ModelConfig::load(folder.path())), "generation_config.json"));
 }
 
+TEST(ModelConfig, ModelOptsOwnFileIsRefused) {
+  EditedFolder folder(std::filesystem::path(BOBBY_SOURCE_DIR) /
+                      "tests/parity/models/llama-f16-linear/model");
+  std::ofstream(folder.path() / "hf_quant_config.json") << R"({"producer": {}})";
+  EXPECT_TRUE(mentions(sentence(ModelConfig::load(folder.path())), "hf_quant_config.json: says"));
+}
+
 TEST(ModelConfig, AllProblemsAreReportedTogether) {
   auto json = qwen3();
   json["hidden_size"] = 0;
