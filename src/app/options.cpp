@@ -29,8 +29,8 @@ constexpr std::array<std::string_view, 2> kRoundings = {"gpu", "cpu"};
 constexpr std::array<std::string_view, 6> kBitWidths = {"2", "3", "4", "5", "6", "8"};
 constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};
 // The forms of voice/prompt_form.h; a test compares the two lists.
-constexpr std::array<std::string_view, 4> kPromptForms = {"qwen3-no-think", "chatml", "llama3",
-                                                          "raw"};
+constexpr std::array<std::string_view, 5> kPromptForms = {"qwen3-no-think", "chatml", "llama3",
+                                                          "llama3.1", "raw"};
 constexpr std::array<std::string_view, 2> kManFormats = {"roff", "markdown"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
 constexpr std::array<std::string_view, 3> kLinkRules = {"drop", "keep", "skip"};
@@ -185,7 +185,8 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     text(kOut, "out", 'o', kFlagOnly, "PATH", "", "Where to write"),
     flag(kDeep, "deep", kNoLetter, kFlagOnly, "Also look at every number, for NaN and infinity"),
     text(kArch, "arch", kNoLetter, kFlagOnly, "NAME|FILE.json", "",
-         "Shape of the model: qwen3-8b, or a config.json"),
+         "Shape of the model: qwen3-0.6b to -32b, qwen2.5-0.5b to -32b, llama-3.1-8b, llama-3.2-1b "
+         "and -3b, smollm2-135m to -1.7b, or a config.json"),
     ranged(kInteger, kSynthSeed, "seed", 's', kFlagOnly, "S", "0", {0, kSeedMax},
            "What the random weights are drawn from"),
     text(kSynthAdapter, "adapter-out", kNoLetter, kFlagOnly, "DIR", "",
