@@ -104,5 +104,37 @@ TEST_F(ConvertedAdapter, TheModelAnswersAsBefore) {
   }
 }
 
+TEST_F(ConvertedAdapter, WithoutTheSizeOfAHeadTheModelPutsRowsInOrder) {
+  for (const auto& one : cases()) {
+    if (one.at("model") != "llama-bias-llama3" || one.at("chain").front() != "gguf") continue;
+    SCOPED_TRACE(one.dump());
+    const std::vector<fs::path> paths = convert(one);
+    std::ifstream in(paths[1], std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    const std::size_t key = bytes.find("llama.attention.key_length");
+    ASSERT_NE(key, std::string::npos);
+    bytes[key] = 'x';  // as llama.cpp's converter writes it: without
+    const fs::path silent = work_ / "silent.gguf";
+    std::ofstream(silent, std::ios::binary) << bytes;
+    EXPECT_TRUE(value_of(load_adapter(silent)).paired_rows);
+
+    const fs::path folder = kParity / "models" / one.at("model").get<std::string>();
+    const auto golden = std::move(*safetensors::File::open(folder / "golden.safetensors"));
+    const auto prompt = *golden.find("prompt_37")->as<std::int32_t>();
+    ModelRunner runner(folder / "model", make_reference_backend(), KvFormat::kF32);
+    Sequence told = runner.sequence({{attach(runner.model(), paths[1]), 1.0f}});
+    Sequence untold = runner.sequence({{attach(runner.model(), silent), 1.0f}});
+    EXPECT_EQ(runner.logits(untold, prompt), runner.logits(told, prompt));
+
+    ModelRunner other(kParity / "models/qwen3-f32/model", make_reference_backend(), KvFormat::kF32);
+    const auto refused =
+        other.model().attach(std::make_shared<const Adapter>(value_of(load_adapter(silent))), 1.0f);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().to_string().find("another architecture"), std::string::npos);
+    return;
+  }
+  FAIL() << "no such case";
+}
+
 }  // namespace
 }  // namespace bobby::testing
