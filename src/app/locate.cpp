@@ -132,7 +132,7 @@ Result<AdapterName> locate_adapter(std::string_view text, const Environment& env
        .problem = is_plain_name(adapter.name)
                       ? fmt::format("is neither a folder here nor at {}", installed.string())
                       : "no such folder",
-       .hint = "--adapter takes a folder with an optional :SCALE"});
+       .hint = "--adapter takes a folder or a .gguf file, with an optional :SCALE"});
 }
 
 }  // namespace bobby

@@ -20,7 +20,8 @@ Result<std::filesystem::path> locate_model(std::string_view name, const Environm
 Result<std::filesystem::path> locate_in_hub_cache(std::string_view name,
                                                   const Environment& environment);
 
-/// One --adapter: where its folder is and, from a trailing ":20", the scale in place of its own.
+/// One --adapter: where its folder or GGUF file is and, from a trailing ":20", the scale in place
+/// of its own.
 struct AdapterName {
   std::string name;  ///< without the scale
   std::filesystem::path folder;

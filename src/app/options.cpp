@@ -31,6 +31,7 @@ constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};
 // The forms of voice/prompt_form.h; a test compares the two lists.
 constexpr std::array<std::string_view, 5> kPromptForms = {"qwen3-no-think", "chatml", "llama3",
                                                           "llama3.1", "raw"};
+constexpr std::array<std::string_view, 3> kAdapterFormats = {"mlx", "peft", "gguf"};
 constexpr std::array<std::string_view, 2> kManFormats = {"roff", "markdown"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
 constexpr std::array<std::string_view, 3> kLinkRules = {"drop", "keep", "skip"};
@@ -103,7 +104,8 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
          "Model folder, name of an installed model, or ORG/NAME[@revision] in the Hugging Face "
          "cache"),
     text(kAdapter, "adapter", 'a', kSetting, "PATH|NAME[:SCALE]", "",
-         "Adapter folder, with SCALE in place of its own; repeat it to sum several", kTextList),
+         "Adapter folder or .gguf file, with SCALE in place of its own; repeat it to sum several",
+         kTextList),
     text(kDevice, "device", kNoLetter, kSetting, "DEVICE", "cpu",
          "Where the model runs: cpu, reference (plain and slow), cuda[:N] or mlx"),
     ranged(kInteger, kThreads, "threads", 't', kSetting, "N", "0", {0, 1024},
@@ -183,6 +185,10 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     ranged(kIntegerList, kTokens, "tokens", kNoLetter, kFlagOnly, "ID,ID", "", {0, kIdMax},
            "Token ids to run the model on"),
     text(kOut, "out", 'o', kFlagOnly, "PATH", "", "Where to write"),
+    choice(kTo, "to", kNoLetter, kFlagOnly, "FORMAT", "", kAdapterFormats,
+           "What to write: a folder of mlx-lm or PEFT, or llama.cpp's GGUF file"),
+    choice(kFrom, "from", kNoLetter, kFlagOnly, "FORMAT", "", kAdapterFormats,
+           "What it must be; left out: what it is seen to be"),
     flag(kDeep, "deep", kNoLetter, kFlagOnly, "Also look at every number, for NaN and infinity"),
     text(kArch, "arch", kNoLetter, kFlagOnly, "NAME|FILE.json", "",
          "Shape of the model: qwen3-0.6b to -32b, qwen2.5-0.5b to -32b, llama-3.1-8b, llama-3.2-1b "

@@ -58,6 +58,8 @@ enum class Opt : std::uint8_t {
   kStages,
   kTokens,
   kOut,
+  kTo,
+  kFrom,
   kDeep,
   kArch,
   kSynthSeed,

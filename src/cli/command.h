@@ -85,6 +85,8 @@ extern const Command kModelQuantize;
 extern const Command kModelSynth;
 extern const Command kModelLogits;
 extern const Command kAdapterInspect;
+extern const Command kAdapterExport;
+extern const Command kAdapterImport;
 extern const Command kDataImport;
 extern const Command kDataInspect;
 extern const Command kTokenize;

@@ -7,11 +7,10 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,          &kServe,        &kTrain,       &kDataImport,
-    &kDataInspect,   &kModelInspect, &kModelVerify, &kModelImportGguf,
-    &kModelQuantize, &kModelSynth,   &kModelLogits, &kAdapterInspect,
-    &kTokenize,      &kBench,        &kConfig,      &kCompletions,
-    &kMan,
+    &kPost,         &kServe,          &kTrain,           &kDataImport,    &kDataInspect,
+    &kModelInspect, &kModelVerify,    &kModelImportGguf, &kModelQuantize, &kModelSynth,
+    &kModelLogits,  &kAdapterInspect, &kAdapterExport,   &kAdapterImport, &kTokenize,
+    &kBench,        &kConfig,         &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -24,8 +23,6 @@ constexpr LaterCommand kLater[] = {
     {"model pull", "downloading models"},
     {"model list", "listing models"},
     {"model fuse", "merging an adapter into a model"},
-    {"adapter export", "exporting adapters"},
-    {"adapter import", "importing adapters"},
     {"adapter fidelity", "measuring what an adapter keeps"},
 };
 

@@ -1,13 +1,15 @@
-#include "hub/gguf.h"
+#include "gguf/gguf.h"
 
+#include <cstring>
+#include <filesystem>
 #include <gtest/gtest.h>
-#include <limits>
 #include <random>
+#include <unistd.h>
 
-#include "gguf_builder.h"
-#include "hub/gguf_blocks.h"
-#include "tensor/formats/affine.h"
-#include "tensor/half.h"
+#include "gguf/names.h"
+#include "gguf/row_order.h"
+#include "gguf/writer.h"
+#include "unit/gguf/gguf_builder.h"
 
 namespace bobby {
 namespace {
@@ -117,84 +119,51 @@ TEST(Gguf, RefusesLies) {
   }
 }
 
-// Blocks of random bytes with finite scales, and the number each of their weights stands for.
-struct Blocks {
-  std::string bytes;
-  std::vector<float> values;
-};
-
-Blocks random_blocks(GgufType type, std::size_t count, std::uint32_t seed) {
-  std::mt19937 random(seed);
-  const auto half = [&] {
-    // Any finite half small enough that 128 times it is still one.
-    std::uint16_t bits;
-    do bits = static_cast<std::uint16_t>(random());
-    while (!(std::abs(f16_to_float(bits)) < 500.0f));
-    return bits;
-  };
-  Blocks blocks;
-  for (std::size_t block = 0; block < count; ++block) {
-    const std::uint16_t d = half();
-    GgufBuilder::append(blocks.bytes, d);
-    const std::uint16_t m = half();
-    if (type == GgufType::kQ4_1) GgufBuilder::append(blocks.bytes, m);
-    std::uint8_t data[32];
-    const std::size_t bytes = type == GgufType::kQ8_0 ? 32 : 16;
-    for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<std::uint8_t>(random());
-    blocks.bytes.append(reinterpret_cast<const char*>(data), bytes);
-    for (std::size_t i = 0; i < 32; ++i) {
-      const double scale = f16_to_float(d);
-      const int nibble = i < 16 ? data[i] & 15 : data[i - 16] >> 4;
-      double value = 0;
-      if (type == GgufType::kQ8_0) value = scale * static_cast<std::int8_t>(data[i]);
-      if (type == GgufType::kQ4_0) value = scale * (nibble - 8);
-      if (type == GgufType::kQ4_1) value = scale * nibble + f16_to_float(m);
-      blocks.values.push_back(static_cast<float>(value));
-    }
-  }
-  return blocks;
+TEST(GgufNames, ThereAndBack) {
+  EXPECT_EQ(checkpoint_path("blk.12.attn_output"), "model.layers.12.self_attn.o_proj");
+  EXPECT_EQ(gguf_name("model.layers.0.mlp.down_proj"), "blk.0.ffn_down");
+  EXPECT_EQ(gguf_name("lm_head"), "output");
+  for (const char* name : {"token_embd", "output", "blk.7.attn_q", "blk.30.ffn_gate"})
+    EXPECT_EQ(gguf_name(*checkpoint_path(name)), name);
+  for (const char* name :
+       {"", "blk.", "blk.x.attn_q", "blk.01.attn_q", "blk.1", "blk.1.attn_x", "x"})
+    EXPECT_FALSE(checkpoint_path(name)) << name;
+  EXPECT_FALSE(gguf_name("model.layers.1.self_attn.qkv_proj"));
+  EXPECT_EQ(gguf_architecture("mistral"), "llama");
+  EXPECT_FALSE(gguf_architecture("gpt2"));
 }
 
-class LosslessBlocks : public testing::TestWithParam<GgufType> {};
-
-TEST_P(LosslessBlocks, BothSidesDequantiseToTheSameNumbers) {
-  constexpr std::int64_t kRows = 300, kCols = 96;
-  const Blocks blocks = random_blocks(GetParam(), kRows * kCols / 32, 1);
-  GgufTensor tensor{.name = "t",
-                    .type = static_cast<std::uint32_t>(GetParam()),
-                    .shape = {kRows, kCols},
-                    .data = as_span(blocks.bytes)};
-  const auto affine = affine_from_blocks(tensor, "t");
-  ASSERT_TRUE(affine) << affine.error().to_string();
-  const WeightView view{.name = "t",
-                        .format = affine->format,
-                        .rows = kRows,
-                        .cols = kCols,
-                        .weight = reinterpret_cast<const std::byte*>(affine->weight.data()),
-                        .scales = reinterpret_cast<const std::byte*>(affine->scales.data()),
-                        .biases = reinterpret_cast<const std::byte*>(affine->biases.data())};
-  std::vector<float> row(kCols);
-  for (std::int64_t r = 0; r < kRows; ++r) {
-    dequantize_row(view, r, row.data());
-    for (std::int64_t c = 0; c < kCols; ++c)
-      // Equal as numbers: d * q + m is one rounding of an exact value on both sides.
-      ASSERT_EQ(row[static_cast<std::size_t>(c)],
-                blocks.values[static_cast<std::size_t>(r * kCols + c)])
-          << r << ", " << c;
-  }
+TEST(GgufRows, PairsBecomeHalvesWithinAHead) {
+  EXPECT_EQ(paired_row_source(8, 4), (std::vector<std::int64_t>{0, 2, 1, 3, 4, 6, 5, 7}));
+  EXPECT_TRUE(has_paired_rows("llama", "model.layers.0.self_attn.k_proj"));
+  EXPECT_FALSE(has_paired_rows("llama", "model.layers.0.self_attn.v_proj"));
+  EXPECT_FALSE(has_paired_rows("qwen3", "model.layers.0.self_attn.q_proj"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Gguf, LosslessBlocks,
-                         testing::Values(GgufType::kQ4_0, GgufType::kQ4_1, GgufType::kQ8_0));
-
-TEST(GgufBlocks, AScaleWhoseBiasLeavesFloat16IsRefused) {
-  std::string bytes;
-  GgufBuilder::append(bytes, float_to_f16(600.0f));  // 128 * 600 > 65504
-  bytes += std::string(32, 'x');
-  const GgufTensor tensor{.name = "t", .type = 8, .shape = {1, 32}, .data = as_span(bytes)};
-  const auto affine = affine_from_blocks(tensor, "f.gguf: tensor 't'");
-  ASSERT_FALSE(affine);
-  EXPECT_EQ(affine.error().code, ErrorCode::kUnsupported);
+TEST(GgufWriter, WhatItWritesIsReadBack) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("bobby-gguf-writer-" + std::to_string(getpid()) + ".gguf");
+  const std::vector<float> odd(15, 1.5f), other = {1, 2, 3, 4};
+  GgufWriter writer;
+  writer.key("text", "h\u00e9");
+  writer.key("number", std::uint32_t{7});
+  writer.key("real", 0.1f);
+  writer.tensor("odd", std::vector<std::int64_t>{5, 3}, odd);
+  writer.tensor("other", std::vector<std::int64_t>{4}, other);
+  const auto written = writer.write(path);
+  ASSERT_TRUE(written) << written.error().to_string();
+  EXPECT_NE(writer.write(path).error().to_string().find("exists already"), std::string::npos);
+  const auto file = GgufFile::open(path);
+  ASSERT_TRUE(file) << file.error().to_string();
+  EXPECT_EQ(file->get<std::string>("text").value(), "h\u00e9");
+  EXPECT_EQ(file->get<std::uint64_t>("number").value(), 7u);
+  EXPECT_EQ(static_cast<float>(file->get<double>("real").value()), 0.1f);
+  ASSERT_EQ(file->tensors().size(), 2u);
+  EXPECT_EQ(file->tensors()[0].shape, (std::vector<std::int64_t>{5, 3}));
+  EXPECT_EQ(std::memcmp(file->tensors()[0].data.data(), odd.data(), 60), 0);
+  EXPECT_EQ(std::memcmp(file->tensors()[1].data.data(), other.data(), 16), 0);
+  std::filesystem::remove(path);
+  EXPECT_EQ(writer.write("/nonexistent/x.gguf").error().code, ErrorCode::kIo);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "hub/gguf.h"
+#include "gguf/gguf.h"
 
 #include <algorithm>
 #include <array>
