@@ -66,7 +66,7 @@ void expect_same(const Quantized& got, const Quantized& expected) {
 
 class QuantizeKernelsTest : public ::testing::TestWithParam<CpuIsa> {
  protected:
-  const QuantizeRows quantizer_ = cpu_quantize_rows(GetParam());
+  const QuantizeRows quantizer_ = cpu_quantize_rows(GetParam()).value();
 };
 
 TEST_P(QuantizeKernelsTest, HostileValuesInEveryFormat) {

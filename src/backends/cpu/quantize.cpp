@@ -3,6 +3,7 @@
 #include <cmath>
 #include <vector>
 
+#include "backends/cpu/isa.h"
 #include "backends/cpu/quantize/kernels.h"
 #include "tensor/formats/dense.h"
 
@@ -98,8 +99,9 @@ Result<void> quantize_with(const QuantizeKernels& kernels, const WeightView& den
 
 }  // namespace
 
-QuantizeRows cpu_quantize_rows(CpuIsa isa) {
-  const QuantizeKernels& kernels = kernels_of(isa);
+Result<QuantizeRows> cpu_quantize_rows(std::optional<CpuIsa> isa) {
+  BOBBY_TRY(const CpuIsa selected, cpu::select_isa(isa));
+  const QuantizeKernels& kernels = kernels_of(selected);
   return [&kernels](const WeightView& dense, std::int64_t begin, std::int64_t count,
                     const WeightFormat& format, Rounding rounding, const AffineRows& out) {
     return quantize_with(kernels, dense, begin, count, format, rounding, out);
