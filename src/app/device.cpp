@@ -7,6 +7,7 @@
 
 #include "app/suggest.h"
 #include "backends/cpu/cpu.h"
+#include "backends/cpu/quantize.h"
 #ifdef BOBBY_CUDA
 #include "backends/cuda/cuda.h"
 #endif
@@ -76,6 +77,12 @@ Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
   BOBBY_TRY(std::unique_ptr<Backend> backend, make_named_backend(settings));
   if (settings.flag(Opt::kStages)) backend = make_timed_backend(std::move(backend));
   return backend;
+}
+
+Result<QuantizeRows> make_row_quantizer(const Settings& settings) {
+  std::optional<CpuIsa> asked;
+  if (settings.given(Opt::kIsa)) asked = parse_isa(settings.text(Opt::kIsa));
+  return cpu_quantize_rows(asked);
 }
 
 std::vector<StageTime> take_stages(Backend& backend) {

@@ -202,6 +202,13 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
            "Weights that share a scale"),
     choice(kRounding, "rounding", kNoLetter, kFlagOnly, "WAY", "gpu", kRoundings,
            "How MLX rounds: as on its GPUs (published models) or as on its CPU"),
+    text(kRecipe, "recipe", kNoLetter, kFlagOnly, "NAME|FILE.json", "",
+         "Bits by layer: mixed_2_6, mixed_3_4, mixed_3_6 or mixed_4_6 as in mlx-lm, or a file like "
+         "config.json's \"quantization\""),
+    text(kOverride, "override", kNoLetter, kFlagOnly, "PATH=BITS[:GROUP]|dense", "",
+         "What one module gets, or all that a path with * stands for; repeat it for several",
+         kTextList),
+    flag(kDense, "dense", kNoLetter, kFlagOnly, "Weights in bfloat16, not quantised"),
     flag(kDecode, "decode", 'd', kFlagOnly,
          "The way back: a JSON array of ids on each line becomes text"),
     flag(kNul, "nul", '0', kFlagOnly,

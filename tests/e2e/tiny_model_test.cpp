@@ -294,6 +294,23 @@ TEST_F(TinyModel, QuantizeMakesAModelThatRuns) {
   EXPECT_EQ(run_bobby(world_, {"model", "verify", "quantised", "--deep"}).exit_code, 0);
   const Outcome again = run_bobby(world_, {"model", "quantize", "dense", "quantised"});
   EXPECT_EQ(again.exit_code, 2) << again.err;
+
+  const Outcome mixed =
+      run_bobby(world_, {"model", "quantize", "dense", "mixed", "--group-size", "32", "--recipe",
+                         "mixed_3_6", "--override", "*.q_proj=8", "--json"});
+  ASSERT_EQ(mixed.exit_code, 0) << mixed.err;
+  const auto report = nlohmann::json::parse(mixed.out);
+  EXPECT_EQ(report.at("errors").size(), report.at("quantized").get<std::size_t>());
+  for (const auto& error : report.at("errors")) {
+    const std::string path = error.at("path");
+    const int wanted = path.ends_with(".q_proj") ? 8 : path.ends_with(".k_proj") ? 3 : 0;
+    EXPECT_TRUE(wanted == 0 || error.at("bits") == wanted) << error;
+    EXPECT_GT(error.at("relative_error"), 0.0);
+    EXPECT_LT(error.at("relative_error"), 0.3);
+  }
+  EXPECT_EQ(run_bobby(world_, {"model", "verify", "mixed", "--deep"}).exit_code, 0);
+  EXPECT_EQ(run_bobby(world_, {"model", "quantize", "dense", "x", "--recipe", "best"}).exit_code,
+            1);
 }
 
 TEST_F(TinyModel, CtrlCEndsWithinASecond) {
