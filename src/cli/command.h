@@ -85,6 +85,7 @@ extern const Command kModelQuantize;
 extern const Command kModelSynth;
 extern const Command kModelLogits;
 extern const Command kAdapterInspect;
+extern const Command kAdapterFidelity;
 extern const Command kDataImport;
 extern const Command kDataInspect;
 extern const Command kTokenize;

@@ -7,10 +7,23 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,          &kServe,        &kTrain,       &kDataImport,
-    &kDataInspect,   &kModelInspect, &kModelVerify, &kModelImportGguf,
-    &kModelQuantize, &kModelSynth,   &kModelLogits, &kAdapterInspect,
-    &kTokenize,      &kBench,        &kConfig,      &kCompletions,
+    &kPost,
+    &kServe,
+    &kTrain,
+    &kDataImport,
+    &kDataInspect,
+    &kModelInspect,
+    &kModelVerify,
+    &kModelImportGguf,
+    &kModelQuantize,
+    &kModelSynth,
+    &kModelLogits,
+    &kAdapterInspect,
+    &kAdapterFidelity,
+    &kTokenize,
+    &kBench,
+    &kConfig,
+    &kCompletions,
     &kMan,
 };
 
@@ -26,7 +39,6 @@ constexpr LaterCommand kLater[] = {
     {"model fuse", "merging an adapter into a model"},
     {"adapter export", "exporting adapters"},
     {"adapter import", "importing adapters"},
-    {"adapter fidelity", "measuring what an adapter keeps"},
 };
 
 }  // namespace
