@@ -1,9 +1,6 @@
 // bobby adapter fidelity: what an adapter keeps of itself in each way of using it.
 
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "app/device.h"
@@ -12,6 +9,8 @@
 #include "app/voice_setup.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "cli/page_file.h"
+#include "fidelity/html_report.h"
 #include "fidelity/json_report.h"
 #include "fidelity/measure.h"
 #include "fidelity/text_report.h"
@@ -32,8 +31,7 @@ fs::path data_file(const std::string& data) {
   return fs::is_directory(path, error) ? path / "valid.jsonl" : path;
 }
 
-/// Posts as they are trained, the longest allowed first in nothing: in the file's order, up to
-/// --positions.
+/// Posts as they are trained, in the file's order, up to --positions.
 struct Posts {
   std::vector<fidelity::Sequence> chosen;
   std::int64_t all = 0;
@@ -138,6 +136,8 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
   BOBBY_TRY(const fidelity::Report report, measure(invocation, folder, adapter));
   console.end_progress();
+  if (settings.given(Opt::kHtml))
+    BOBBY_CHECK(write_page(settings.text(Opt::kHtml), fidelity::html_report(report)));
   if (console.json())
     console.print_json(fidelity::json_report(report));
   else

@@ -78,7 +78,7 @@ DeltaKept total_requantized(const Report& report) {
 }
 
 bool voice_lost(const DeltaKept& kept) {
-  return kept.kept() < 0.5 || kept.lost() > 1.0;
+  return kept.kept() < kLeastKept || kept.lost() > kMostNoise;
 }
 
 }  // namespace bobby::fidelity

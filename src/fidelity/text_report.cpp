@@ -62,9 +62,7 @@ std::vector<ProjectionLine> projection_lines(const Report& report) {
   std::vector<ProjectionLine> lines;
   for (const ModuleKept& module : report.modules) {
     auto line = std::ranges::find(lines, module.projection, &ProjectionLine::projection);
-    if (line == lines.end())
-      line = lines.insert(lines.end(),
-                          {.projection = module.projection});
+    if (line == lines.end()) line = lines.insert(lines.end(), {.projection = module.projection});
     ++line->modules;
     line->fused += module.fused;
     line->requantized += module.requantized;
