@@ -66,6 +66,8 @@ enum class Opt : std::uint8_t {
   kGroupSize,
   kRounding,
   kDtype,
+  kAsMlx,
+  kRequantize,
   kFidelityData,
   kPositions,
   kDecode,

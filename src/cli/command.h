@@ -84,6 +84,7 @@ extern const Command kModelImportGguf;
 extern const Command kModelQuantize;
 extern const Command kModelSynth;
 extern const Command kModelLogits;
+extern const Command kModelFuse;
 extern const Command kAdapterInspect;
 extern const Command kAdapterFidelity;
 extern const Command kDataImport;

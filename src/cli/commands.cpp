@@ -7,24 +7,11 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,
-    &kServe,
-    &kTrain,
-    &kDataImport,
-    &kDataInspect,
-    &kModelInspect,
-    &kModelVerify,
-    &kModelImportGguf,
-    &kModelQuantize,
-    &kModelSynth,
-    &kModelLogits,
-    &kAdapterInspect,
-    &kAdapterFidelity,
-    &kTokenize,
-    &kBench,
-    &kConfig,
-    &kCompletions,
-    &kMan,
+    &kPost,           &kServe,           &kTrain,       &kDataImport,
+    &kDataInspect,    &kModelInspect,    &kModelVerify, &kModelImportGguf,
+    &kModelQuantize,  &kModelSynth,      &kModelLogits, &kModelFuse,
+    &kAdapterInspect, &kAdapterFidelity, &kTokenize,    &kBench,
+    &kConfig,         &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -36,7 +23,6 @@ constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
     {"model pull", "downloading models"},
     {"model list", "listing models"},
-    {"model fuse", "merging an adapter into a model"},
     {"adapter export", "exporting adapters"},
     {"adapter import", "importing adapters"},
 };

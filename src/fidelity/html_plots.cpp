@@ -126,7 +126,7 @@ std::string modules_svg(const Report& report, bool requantized) {
           R"(<g><title>{}: noise {}, left {}</title><rect class="cell" x="{:.2f}%" y="{}" width="{:.2f}%" )"
           R"(height="{}" fill-opacity="{:.3f}"/><text class="on" x="{:.2f}%" y="{}" text-anchor="middle">{:.3g}</text></g>)",
           escape_html_line(module.path), percent(kept.lost()), percent(kept.kept()), x + 0.15,
-          y + 1, width - 0.3, kCellHeight - 2, 0.06 + 0.74 * heat(kept.lost()), x + width / 2,
+          y + 1, width - 0.3, kCellHeight - 2, 0.05 + 0.5 * heat(kept.lost()), x + width / 2,
           y + 17, 100.0 * kept.lost());
     }
     y += kCellHeight;

@@ -30,9 +30,8 @@ std::string opening(const Report& report) {
       "<section class=\"hero\" aria-labelledby=\"title\">\n<p class=\"eyebrow\">An adapter's "
       "fidelity</p>\n<h1 id=\"title\" dir=\"auto\">{}</h1>\n<p class=\"lede\">{}, on {} ({}). Each "
       "way of using it beside base and adapter in fp32.</p>\n<dl class=\"figures\">",
-      escape_html_line(std::filesystem::path(report.adapter).filename().string()),
-      escape_html_line(report.adapter_kind), escape_html_line(report.model),
-      escape_html_line(report.model_kind));
+      escape_html_line(report.adapter), escape_html_line(report.adapter_kind),
+      escape_html_line(report.model), escape_html_line(report.model_kind));
   for (const WayLine& line :
        report.reference.empty() ? std::vector<WayLine>() : way_lines(report)) {
     if (line.way == Way::kRuntime) text += figure(line.agreement, "same first token, at run time");
@@ -165,7 +164,7 @@ std::string method_section(const Report& report) {
 
 std::string html_report(const Report& report) {
   return inspection::html_page(
-      {.title = "Fidelity of " + std::filesystem::path(report.adapter).filename().string(),
+      {.title = "Fidelity of " + report.adapter,
        .opening = opening(report),
        .sections = {{"ways", "Posts", ways_section(report)},
                     {"weights", "Weights", weights_section(report)},

@@ -116,14 +116,10 @@ Result<MadeWeight> AdaptedModules::fused(const Linear& linear, DeltaKept* kept) 
 }
 
 WeightFormat AdaptedModules::requantized_format(const WeightView& view) const {
-  if (!options_.requantize && view.format.kind == WeightFormat::Kind::kAffine) {
-    WeightFormat format = view.format;
-    format.dtype = options_.fused_type;
-    return format;
-  }
+  if (!options_.requantize && view.format.kind == WeightFormat::Kind::kAffine) return view.format;
   const QuantizationConfig wanted = options_.requantize.value_or(QuantizationConfig{});
   return {.kind = WeightFormat::Kind::kAffine,
-          .dtype = options_.fused_type,
+          .dtype = view.format.dtype,
           .bits = wanted.bits,
           .group_size = wanted.group_size};
 }
@@ -131,10 +127,10 @@ WeightFormat AdaptedModules::requantized_format(const WeightView& view) const {
 Result<MadeWeight> AdaptedModules::requantized(const Linear& linear, bool with_change,
                                                DeltaKept* kept) {
   WeightView view = linear.weight->view();
+  view.format = requantized_format(view);
   const FusedRows rows{.base = linear.weight->view(),
                        .delta = with_change ? delta_of(view.name) : nullptr,
-                       .dtype = options_.fused_type};
-  view.format = requantized_format(view);
+                       .dtype = view.format.dtype};
   BOBBY_CHECK(check_format(view.format, view.cols, view.name));
   const std::size_t weight_bytes = view.weight_row_bytes();
   const std::size_t scales_bytes = view.scales_row_bytes();

@@ -77,8 +77,4 @@ DeltaKept total_requantized(const Report& report) {
   return total;
 }
 
-bool voice_lost(const DeltaKept& kept) {
-  return kept.kept() < kLeastKept || kept.lost() > kMostNoise;
-}
-
 }  // namespace bobby::fidelity

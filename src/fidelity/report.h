@@ -91,11 +91,4 @@ WayNumbers numbers_of(const WayResult& result, const std::vector<ReferenceRow>& 
 DeltaKept total_fused(const Report& report);
 DeltaKept total_requantized(const Report& report);
 
-/// Whether so little of an adapter is left that its voice is gone: less than half of its change, or
-/// noise of four times its size. Chosen by hand: noise of twice the change, which is spread over
-/// all directions while the change has a few, took a tenth of the demo voice.
-bool voice_lost(const DeltaKept& kept);
-inline constexpr double kLeastKept = 0.5;
-inline constexpr double kMostNoise = 4.0;
-
 }  // namespace bobby::fidelity

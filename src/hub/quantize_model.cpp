@@ -1,7 +1,6 @@
 #include "hub/quantize_model.h"
 
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "hub/checkpoint_layout.h"
 #include "hub/checkpoint_writer.h"
+#include "hub/model_files.h"
 #include "lora/json_object.h"
 #include "model/config.h"
 #include "safetensors/sharded.h"
@@ -151,33 +151,6 @@ class RowQuantizer {
   std::vector<std::byte> biases_;
 };
 
-/// Whether a file of a model folder is neither weights nor config.json: tokenizer, generation
-/// defaults, chat template, licence.
-bool is_copied(const fs::path& file) {
-  constexpr std::array<std::string_view, 6> kExtensions = {".json",  ".jinja", ".txt",
-                                                           ".model", ".md",    ".tiktoken"};
-  const std::string name = file.filename().string();
-  if (name == "config.json" || name.ends_with(".index.json") || name.starts_with('.')) return false;
-  if (name.starts_with("LICENSE") || name.starts_with("NOTICE")) return true;
-  return std::ranges::find(kExtensions, file.extension().string()) != kExtensions.end();
-}
-
-Result<void> copy_others(const fs::path& source, const fs::path& folder) {
-  std::error_code error;
-  for (fs::directory_iterator entry(source, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (!entry->is_regular_file(error) || !is_copied(entry->path())) continue;
-    fs::copy_file(entry->path(), folder / entry->path().filename(), error);
-    if (error)
-      return fail({.code = ErrorCode::kIo,
-                   .where = entry->path().string(),
-                   .problem = "cannot be copied: " + error.message()});
-  }
-  if (error)
-    return fail({.code = ErrorCode::kIo, .where = source.string(), .problem = error.message()});
-  return {};
-}
-
 std::string quantized_config(nlohmann::json config, const QuantizeModelOptions& options,
                              const std::vector<std::string>& left_dense) {
   nlohmann::json block = {
@@ -240,7 +213,7 @@ Result<QuantizedModel> quantize_model(const fs::path& source, const fs::path& fo
   BOBBY_CHECK(write_weights(jobs, options, writer, made.bytes_before, progress));
   BOBBY_CHECK(output.write_text("config.json",
                                 quantized_config(std::move(json), options, made.left_dense)));
-  BOBBY_CHECK(copy_others(source, output.path()));
+  BOBBY_CHECK(copy_model_files(source, output.path()));
   BOBBY_CHECK(output.commit());
   return made;
 }

@@ -26,39 +26,29 @@ void round_to(DType dtype, std::vector<float>& values, std::vector<std::byte>& s
   widen(dtype, scratch.data(), count, values.data());
 }
 
-/// mlx-lm's LoRALinear.fuse() and DoRALinear.fuse(): W and B A in the type of W, and so their sum.
-Result<void> adapt_as_mlx(const FusedRows& fused, std::int64_t row, RowMemory& memory,
-                          std::vector<std::byte>& scratch) {
+/// mlx-lm's LoRALinear.fuse(): W and B A in the type of W, and so their sum.
+void adapt_as_mlx(const FusedRows& fused, std::int64_t row, RowMemory& memory,
+                  std::vector<std::byte>& scratch) {
   const DType dtype = fused.base.format.dtype;
   scratch.resize(memory.adapted.size() * dtype_bytes(dtype));
   dequantize_row_mlx(fused.base, row, scratch.data());
   widen(dtype, scratch.data(), fused.base.cols, memory.adapted.data());
-  if (fused.delta == nullptr) return {};
+  if (fused.delta == nullptr) return;
   fused.delta->low_rank_row(row, memory.change);
   round_to(dtype, memory.change, scratch);
   for (std::size_t col = 0; col < memory.adapted.size(); ++col)
     memory.adapted[col] += memory.change[col];
   round_to(dtype, memory.adapted, scratch);
-  const std::span<const float> magnitude = fused.delta->magnitude();
-  if (magnitude.empty()) return {};
-  double squares = 0.0;
-  for (const float value : memory.adapted) squares += static_cast<double>(value) * value;
-  std::vector<float> norm = {static_cast<float>(std::sqrt(squares))};
-  round_to(dtype, norm, scratch);
-  const float multiplier = magnitude[static_cast<std::size_t>(row)] / norm.front();
-  if (!std::isfinite(multiplier))
-    return fail(
-        {.code = ErrorCode::kNumeric,
-         .problem = "row " + std::to_string(row) + " has the norm 0, which DoRA divides by"});
-  for (float& value : memory.adapted) value *= multiplier;
-  return {};
 }
 
 /// Row `row` in fp32, as it is before its last rounding, in memory.adapted; the base beside it.
 Result<void> adapted_row(const FusedRows& fused, std::int64_t row, RowMemory& memory,
                          std::vector<std::byte>& scratch) {
   dequantize_row(fused.base, row, memory.base.data());
-  if (fused.rounding == FuseRounding::kMlx) return adapt_as_mlx(fused, row, memory, scratch);
+  if (fused.rounding == FuseRounding::kMlx) {
+    adapt_as_mlx(fused, row, memory, scratch);
+    return {};
+  }
   memory.adapted = memory.base;
   if (fused.delta == nullptr) return {};
   return fused.delta->adapt(row, memory.adapted);

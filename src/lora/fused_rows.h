@@ -14,7 +14,7 @@ namespace bobby {
 /// Where a fused weight's numbers are rounded.
 enum class FuseRounding : std::uint8_t {
   kOnce,  ///< base, change and sum in fp32; the fused number alone is rounded
-  kMlx,   ///< as mlx_lm.fuse does on the CPU: the base, the change and their sum each in its type
+  kMlx,   ///< as mlx_lm.fuse on the CPU: base, change and sum, each in the base's type; LoRA alone
 };
 
 /// A weight with an adapter's change worked into it, computed by rows, which do not depend on each

@@ -109,4 +109,8 @@ double DeltaKept::relative_size() const {
   return base_squares > 0.0 ? std::sqrt(wanted_squares / base_squares) : 0.0;
 }
 
+bool voice_lost(const DeltaKept& kept) {
+  return kept.kept() < kLeastKept || kept.lost() > kMostNoise;
+}
+
 }  // namespace bobby

@@ -65,4 +65,11 @@ struct DeltaKept {
   double relative_size() const;
 };
 
+/// Whether so little of a change is left that a voice is gone: less than half of it, or noise of
+/// four times its size. Chosen by hand: noise of twice the change, spread over all directions while
+/// the change has a few, took a tenth of the demo voice (docs/guides/fidelity.md).
+bool voice_lost(const DeltaKept& kept);
+inline constexpr double kLeastKept = 0.5;
+inline constexpr double kMostNoise = 4.0;
+
 }  // namespace bobby
