@@ -30,6 +30,9 @@ Result<std::unique_ptr<Backend>> make_backend(const Settings& settings);
 /// The kernels of quantising that --isa, or BOBBY_CPU_ISA, asks for. kUnsupported, kUsage.
 Result<QuantizeRows> make_row_quantizer(const Settings& settings);
 
+/// The CPU backend, whatever --device says: for what must be in host memory and in fp32.
+Result<std::unique_ptr<Backend>> make_host_backend(const Settings& settings);
+
 /// What the operations of a backend made with --stages took since the last call; of any other,
 /// none.
 std::vector<StageTime> take_stages(Backend& backend);

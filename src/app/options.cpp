@@ -26,6 +26,7 @@ constexpr std::array<std::string_view, 6> kIsas = {"portable", "neon",        "a
 constexpr std::array<std::string_view, 2> kActivationFormats = {"q15", "int8"};
 constexpr std::array<std::string_view, 3> kKvFormats = {"f16", "f32", "int8"};
 constexpr std::array<std::string_view, 2> kRoundings = {"gpu", "cpu"};
+constexpr std::array<std::string_view, 3> kDtypes = {"bf16", "f16", "f32"};
 constexpr std::array<std::string_view, 6> kBitWidths = {"2", "3", "4", "5", "6", "8"};
 constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};
 // The forms of voice/prompt_form.h; a test compares the two lists.
@@ -209,6 +210,15 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
          "What one module gets, or all that a path with * stands for; repeat it for several",
          kTextList),
     flag(kDense, "dense", kNoLetter, kFlagOnly, "Weights in bfloat16, not quantised"),
+    choice(kDtype, "dtype", kNoLetter, kFlagOnly, "TYPE", "bf16", kDtypes, "Type of fused weights"),
+    flag(kAsMlx, "as-mlx", kNoLetter, kFlagOnly,
+         "Round where mlx_lm.fuse does: base, change and sum, instead of the sum alone"),
+    flag(kRequantize, "requantize", kNoLetter, kFlagOnly,
+         "Quantise the fused weights again, which costs some or all of the voice"),
+    text(kFidelityData, "data", kNoLetter, kFlagOnly, "DIR|FILE.jsonl", "",
+         "Posts to compare on: a folder's valid.jsonl, or a file"),
+    ranged(kInteger, kPositions, "positions", kNoLetter, kFlagOnly, "N", "4096", {0, kIdMax},
+           "Most tokens of posts that are compared; 0: all"),
     flag(kDecode, "decode", 'd', kFlagOnly,
          "The way back: a JSON array of ids on each line becomes text"),
     flag(kNul, "nul", '0', kFlagOnly,

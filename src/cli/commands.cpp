@@ -7,10 +7,11 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,         &kServe,          &kTrain,           &kDataImport,    &kDataInspect,
-    &kModelInspect, &kModelVerify,    &kModelImportGguf, &kModelQuantize, &kModelSynth,
-    &kModelLogits,  &kAdapterInspect, &kAdapterExport,   &kAdapterImport, &kTokenize,
-    &kBench,        &kConfig,         &kCompletions,     &kMan,
+    &kPost,          &kServe,       &kTrain,           &kDataImport,      &kDataInspect,
+    &kModelInspect,  &kModelVerify, &kModelImportGguf, &kModelQuantize,   &kModelSynth,
+    &kModelLogits,   &kModelFuse,   &kAdapterInspect,  &kAdapterFidelity, &kAdapterExport,
+    &kAdapterImport, &kTokenize,    &kBench,           &kConfig,          &kCompletions,
+    &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -22,8 +23,6 @@ constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
     {"model pull", "downloading models"},
     {"model list", "listing models"},
-    {"model fuse", "merging an adapter into a model"},
-    {"adapter fidelity", "measuring what an adapter keeps"},
 };
 
 }  // namespace

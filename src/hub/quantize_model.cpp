@@ -1,7 +1,6 @@
 #include "hub/quantize_model.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <fmt/format.h>
 #include <mutex>
@@ -12,6 +11,7 @@
 #include "base/safetensors_error.h"
 #include "base/thread_pool.h"
 #include "hub/chunk_writer.h"
+#include "hub/model_files.h"
 #include "hub/page_stream.h"
 #include "hub/quantize_plan.h"
 #include "hub/resumable_folder.h"
@@ -194,33 +194,6 @@ Result<void> write_weights(const QuantizePlan& plan, const QuantizeModelOptions&
   return {};
 }
 
-/// Whether a file of a model folder is neither weights nor config.json: tokenizer, generation
-/// defaults, chat template, licence.
-bool is_copied(const fs::path& file) {
-  constexpr std::array<std::string_view, 6> kExtensions = {".json",  ".jinja", ".txt",
-                                                           ".model", ".md",    ".tiktoken"};
-  const std::string name = file.filename().string();
-  if (name == "config.json" || name.ends_with(".index.json") || name.starts_with('.')) return false;
-  if (name.starts_with("LICENSE") || name.starts_with("NOTICE")) return true;
-  return std::ranges::find(kExtensions, file.extension().string()) != kExtensions.end();
-}
-
-Result<void> copy_others(const fs::path& source, const fs::path& folder) {
-  std::error_code error;
-  for (fs::directory_iterator entry(source, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (!entry->is_regular_file(error) || !is_copied(entry->path())) continue;
-    fs::copy_file(entry->path(), folder / entry->path().filename(), error);
-    if (error)
-      return fail({.code = ErrorCode::kIo,
-                   .where = entry->path().string(),
-                   .problem = "cannot be copied: " + error.message()});
-  }
-  if (error)
-    return fail({.code = ErrorCode::kIo, .where = source.string(), .problem = error.message()});
-  return {};
-}
-
 /// Everything of `folder` but config.json and what is copied.
 Result<void> make_weights(const QuantizePlan& plan, const QuantizeModelOptions& options,
                           ResumableFolder& folder, QuantizedModel& made,
@@ -282,7 +255,7 @@ Result<QuantizedModel> quantize_model(const fs::path& source, const fs::path& fo
     return fail(std::move(weights).error());
   }
   BOBBY_CHECK(write_config(std::move(config_json), plan.quantization, output));
-  BOBBY_CHECK(copy_others(source, output.path()));
+  BOBBY_CHECK(copy_model_files(source, output.path()));
   BOBBY_CHECK(output.commit());
   return made;
 }

@@ -29,6 +29,8 @@ const std::map<std::string, Rooms>& allowed() {
       {"training",
        {"backend.h", "training_ops.h", "model", "lora", "tokenizer", "voice", "tensor",
         "safetensors", "base"}},
+      {"fidelity",
+       {"training", "backend.h", "training_ops.h", "model", "lora", "tensor", "data", "base"}},
       {"generation", {"model", "lora", "tokenizer", "backend.h", "base"}},
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
       {"data", {"voice", "base"}},
