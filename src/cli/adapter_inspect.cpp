@@ -7,8 +7,9 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "cli/command.h"
+#include "cli/pull_view.h"
 #include "lora/adapter.h"
 
 namespace bobby::cli {
@@ -104,7 +105,8 @@ void print_text(const Adapter& adapter, const Summary& summary, Console& console
 
 Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const AdapterName name,
-            locate_adapter(invocation.arguments.front(), invocation.settings.environment()));
+            obtain_adapter(invocation.arguments.front(), invocation.settings,
+                           pull_view(invocation.console, invocation.settings)));
   BOBBY_TRY(const Adapter adapter, load_adapter(name.folder));
   const Summary summary = summarize(adapter);
   if (invocation.console.json())

@@ -78,6 +78,7 @@ std::span<const LaterCommand> later_commands();
 extern const Command kPost;
 extern const Command kServe;
 extern const Command kTrain;
+extern const Command kModelPull;
 extern const Command kModelInspect;
 extern const Command kModelVerify;
 extern const Command kModelImportGguf;

@@ -7,11 +7,12 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,          &kServe,        &kTrain,       &kDataImport,
-    &kDataInspect,   &kModelInspect, &kModelVerify, &kModelImportGguf,
-    &kModelQuantize, &kModelSynth,   &kModelLogits, &kAdapterInspect,
-    &kTokenize,      &kBench,        &kConfig,      &kCompletions,
-    &kMan,
+    &kPost,           &kServe,       &kTrain,
+    &kDataImport,     &kDataInspect, &kModelPull,
+    &kModelInspect,   &kModelVerify, &kModelImportGguf,
+    &kModelQuantize,  &kModelSynth,  &kModelLogits,
+    &kAdapterInspect, &kTokenize,    &kBench,
+    &kConfig,         &kCompletions, &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -21,7 +22,6 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"model pull", "downloading models"},
     {"model list", "listing models"},
     {"model fuse", "merging an adapter into a model"},
     {"adapter export", "exporting adapters"},

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-namespace bobby::bluesky {
+namespace bobby::net {
 
 /// A server on loopback that answers one connection after the other with what its script says,
 /// byte by byte as it stands there, and closes it; the last answer is repeated.
@@ -35,4 +35,4 @@ class ScriptedServer {
 /// A whole answer with a body, and more header lines if need be ("Retry-After: 1\r\n").
 std::string answer(int status, const std::string& body, const std::string& headers = {});
 
-}  // namespace bobby::bluesky
+}  // namespace bobby::net
