@@ -54,7 +54,7 @@ struct Generator::State {
                    .where = "max_context",
                    .problem = "is negative",
                    .expected = "0 (the model's own) or more"});
-    BOBBY_TRY(folder, locate_model(settings->text(Opt::kModel), settings->environment()));
+    BOBBY_TRY(folder, obtain_model(settings->text(Opt::kModel), *settings, {}));
     BOBBY_TRY(const auto chosen, load_adapters(*settings));
     BOBBY_TRY(const auto loaded, engine.prewarm(progress));
     BOBBY_TRY(adapters, attach_adapters(engine, chosen));

@@ -6,18 +6,21 @@
 #include "api/publish.h"
 #include "api/request_fields.h"
 #include "app/device.h"
-#include "app/locate.h"
+#include "app/obtain.h"
 
 namespace bobby::v1 {
 namespace {
 
-bobby::Result<std::filesystem::path> locate(const Source& source) {
+bobby::Result<std::filesystem::path> locate(const Source& source, hub::Content content) {
   if (source.path.empty() == source.hf.empty())
     return fail({.code = bobby::ErrorCode::kUsage,
                  .where = "source",
                  .problem = source.path.empty() ? "is empty" : "is given twice",
                  .expected = "path (a folder) or hf (ORG/NAME)"});
-  if (!source.hf.empty()) return locate_in_hub_cache(source.hf, api::library_environment());
+  if (!source.hf.empty()) {
+    BOBBY_TRY(const Settings settings, api::FieldSettings().resolve());
+    return obtain_from_hub(source.hf, content, settings, {});
+  }
   std::error_code status;
   if (std::filesystem::is_directory(source.path, status)) return source.path;
   return fail(
@@ -30,7 +33,7 @@ bobby::Result<std::shared_ptr<Model::Impl>> load(const Source& source,
   api::set_device(fields, options);
   auto model = std::make_shared<Model::Impl>();
   BOBBY_TRY(model->settings, fields.resolve());
-  BOBBY_TRY(model->folder, locate(source));
+  BOBBY_TRY(model->folder, locate(source, hub::Content::kModel));
   BOBBY_TRY(model->loaded, bobby::load_model(model->settings, model->folder, TokenizerUse::kNone));
   return model;
 }
@@ -38,7 +41,7 @@ bobby::Result<std::shared_ptr<Model::Impl>> load(const Source& source,
 bobby::Result<std::shared_ptr<const Adapter::Impl>> load(const Source& source,
                                                          const AdapterOptions& options) {
   AdapterName name{.name = source.hf, .folder = {}, .scale = options.scale};
-  BOBBY_TRY(name.folder, locate(source));
+  BOBBY_TRY(name.folder, locate(source, hub::Content::kAdapter));
   auto adapter = std::make_shared<Adapter::Impl>();
   BOBBY_TRY(adapter->chosen, load_chosen_adapter(std::move(name)));
   return adapter;
@@ -46,7 +49,7 @@ bobby::Result<std::shared_ptr<const Adapter::Impl>> load(const Source& source,
 
 bobby::Result<std::shared_ptr<const Tokenizer::Impl>> load(const Source& source) {
   auto tokenizer = std::make_shared<Tokenizer::Impl>();
-  BOBBY_TRY(tokenizer->folder, locate(source));
+  BOBBY_TRY(tokenizer->folder, locate(source, hub::Content::kTokenizer));
   BOBBY_TRY(auto read, bobby::Tokenizer::from_file(tokenizer->folder / "tokenizer.json"));
   tokenizer->tokenizer = std::make_shared<const bobby::Tokenizer>(std::move(read));
   return tokenizer;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "app/device.h"
+#include "app/obtain.h"
 
 namespace bobby {
 namespace {
@@ -24,8 +25,9 @@ Result<std::vector<AdapterUse>> attach_to(Target& target,
   return uses;
 }
 
-Result<ChosenAdapter> load_one(const std::string& text, const Environment& environment) {
-  BOBBY_TRY(AdapterName name, locate_adapter(text, environment));
+Result<ChosenAdapter> load_one(const std::string& text, const Settings& settings,
+                               const hub::PullWatch& watch) {
+  BOBBY_TRY(AdapterName name, obtain_adapter(text, settings, watch));
   return load_chosen_adapter(std::move(name));
 }
 
@@ -69,11 +71,12 @@ Result<std::shared_ptr<LoadedModel>> load_model(const Settings& settings,
   return loaded;
 }
 
-Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings) {
+Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings,
+                                                 const hub::PullWatch& watch) {
   std::vector<ChosenAdapter> adapters;
   std::vector<Error> errors;
   for (const std::string& text : settings.texts(Opt::kAdapter)) {
-    auto chosen = load_one(text, settings.environment());
+    auto chosen = load_one(text, settings, watch);
     if (chosen)
       adapters.push_back(*std::move(chosen));
     else

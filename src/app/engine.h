@@ -11,6 +11,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "generation/generator.h"
+#include "hub/cache/download.h"
 #include "lora/adapter.h"
 #include "model/model.h"
 
@@ -40,8 +41,9 @@ Result<float> scale_factor(const Adapter& adapter, std::optional<float> scale, s
 /// Reads the adapter in name.folder. kUsage: a scale for a folder whose own is 0.
 Result<ChosenAdapter> load_chosen_adapter(AdapterName name);
 
-/// Reads every --adapter; the problems of all of them in one Error.
-Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings);
+/// Reads every --adapter, downloading what has to be; the problems of all of them in one Error.
+Result<std::vector<ChosenAdapter>> load_adapters(const Settings& settings,
+                                                 const hub::PullWatch& watch = {});
 
 /// Puts the adapters onto the model, or onto the generator's, which is loaded for it. Errors name
 /// the adapter and every tensor that does not fit.

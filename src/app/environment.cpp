@@ -45,10 +45,4 @@ std::filesystem::path Environment::state_folder() const {
   return xdg("XDG_STATE_HOME", ".local/state") / "bobby";
 }
 
-std::filesystem::path Environment::hub_cache() const {
-  if (const auto cache = get("HF_HUB_CACHE")) return *cache;
-  if (const auto hf_home = get("HF_HOME")) return std::filesystem::path(*hf_home) / "hub";
-  return xdg("XDG_CACHE_HOME", ".cache") / "huggingface" / "hub";
-}
-
 }  // namespace bobby

@@ -27,9 +27,6 @@ class Environment {
   std::filesystem::path config_folder() const;
   std::filesystem::path data_folder() const;
   std::filesystem::path state_folder() const;
-  /// The Hugging Face hub cache: HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub, or
-  /// ~/.cache/huggingface/hub, the first that is set.
-  std::filesystem::path hub_cache() const;
 
  private:
   std::filesystem::path xdg(std::string_view variable, std::string_view fallback) const;

@@ -4,8 +4,11 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
-#include <fstream>
-#include <vector>
+
+#include "hub/cache/cache_layout.h"
+#include "hub/cache/hub_name.h"
+#include "hub/cache/hub_settings.h"
+#include "hub/cache/pull.h"
 
 namespace bobby {
 namespace {
@@ -31,44 +34,8 @@ bool is_plain_name(std::string_view text) {
   });
 }
 
-// ORG/NAME[@revision], as the hub spells it.
-struct HubName {
-  std::string organisation;
-  std::string name;
-  std::string revision;
-};
-
-std::optional<HubName> parse_hub_name(std::string_view text) {
-  const auto at = text.find('@');
-  const std::string_view revision = at == std::string_view::npos ? "main" : text.substr(at + 1);
-  const std::string_view repository = text.substr(0, at);
-  const auto slash = repository.find('/');
-  if (slash == std::string_view::npos) return std::nullopt;
-  HubName hub{std::string(repository.substr(0, slash)), std::string(repository.substr(slash + 1)),
-              std::string(revision)};
-  // A revision becomes part of a path: no folder of it may lead out of the cache.
-  const bool safe_revision =
-      !revision.empty() && revision.front() != '/' && revision.find("..") == std::string_view::npos;
-  if (!is_plain_name(hub.organisation) || !is_plain_name(hub.name) || !safe_revision)
-    return std::nullopt;
-  return hub;
-}
-
-Result<fs::path> find_snapshot(const HubName& hub, const Environment& environment) {
-  const fs::path repository =
-      environment.hub_cache() / fmt::format("models--{}--{}", hub.organisation, hub.name);
-  std::string commit;
-  std::ifstream(repository / "refs" / hub.revision) >> commit;
-  if (!is_plain_name(commit)) commit = is_plain_name(hub.revision) ? hub.revision : "";
-  if (!commit.empty() && path_exists(repository / "snapshots" / commit))
-    return repository / "snapshots" / commit;
-  const std::string what = fmt::format("{}/{}@{}", hub.organisation, hub.name, hub.revision);
-  return fail({.code = ErrorCode::kNotFound,
-               .where = what,
-               .problem = fmt::format("is neither a folder nor in the Hugging Face cache ({})",
-                                      repository.string()),
-               .hint = "this version does not download models yet: fetch it with another tool "
-                       "into that cache, or give a folder"});
+fs::path hub_cache(const Environment& environment) {
+  return hub::hub_cache_folder([&](std::string_view name) { return environment.get(name); });
 }
 
 std::optional<float> parse_scale(std::string_view text) {
@@ -95,22 +62,22 @@ Result<fs::path> locate_model(std::string_view name, const Environment& environm
                  .hint = demo ? "`make post` fetches the demo model, --model names another"
                               : "--model takes a folder or ORG/NAME"});
   }
-  if (const auto hub = parse_hub_name(name)) return find_snapshot(*hub, environment);
+  const auto hub_name = hub::parse_hub_name(name);
+  if (!hub_name)
+    return fail({.code = ErrorCode::kNotFound,
+                 .where = path.string(),
+                 .problem = "no such model folder",
+                 .hint = "--model takes a folder, an installed model's name or ORG/NAME"});
+  const fs::path cache = hub_cache(environment);
+  if (auto snapshot = hub::find_snapshot(*hub_name, cache)) return *std::move(snapshot);
   return fail({.code = ErrorCode::kNotFound,
-               .where = path.string(),
-               .problem = "no such model folder",
-               .hint = "--model takes a folder, an installed model's name or ORG/NAME"});
+               .where = hub_name->text(),
+               .problem = fmt::format("is neither a folder nor in the Hugging Face cache ({})",
+                                      (cache / hub::folder_name(*hub_name)).string()),
+               .hint = fmt::format("`bobby model pull {}` downloads it", hub_name->text())});
 }
 
-Result<fs::path> locate_in_hub_cache(std::string_view name, const Environment& environment) {
-  if (const auto hub = parse_hub_name(name)) return find_snapshot(*hub, environment);
-  return fail({.code = ErrorCode::kUsage,
-               .where = std::string(name),
-               .problem = "is not a name of the hub",
-               .expected = "ORG/NAME, with an optional @revision"});
-}
-
-Result<AdapterName> locate_adapter(std::string_view text, const Environment& environment) {
+AdapterName parse_adapter_name(std::string_view text, const Environment& environment) {
   AdapterName adapter{.name = std::string(text), .folder = {}, .scale = std::nullopt};
   if (const auto colon = text.rfind(':');
       colon != std::string_view::npos && !path_exists(expand_home(text, environment))) {
@@ -119,6 +86,11 @@ Result<AdapterName> locate_adapter(std::string_view text, const Environment& env
       adapter.scale = scale;
     }
   }
+  return adapter;
+}
+
+Result<AdapterName> locate_adapter(std::string_view text, const Environment& environment) {
+  AdapterName adapter = parse_adapter_name(text, environment);
   adapter.folder = expand_home(adapter.name, environment);
   if (path_exists(adapter.folder)) return adapter;
   const fs::path installed = environment.data_folder() / "adapters" / adapter.name;
@@ -126,13 +98,18 @@ Result<AdapterName> locate_adapter(std::string_view text, const Environment& env
     adapter.folder = installed;
     return adapter;
   }
+  if (const auto hub_name = hub::parse_hub_name(adapter.name))
+    if (auto snapshot = hub::find_snapshot(*hub_name, hub_cache(environment))) {
+      adapter.folder = *std::move(snapshot);
+      return adapter;
+    }
   return fail(
       {.code = ErrorCode::kNotFound,
        .where = fmt::format("adapter '{}'", adapter.name),
        .problem = is_plain_name(adapter.name)
                       ? fmt::format("is neither a folder here nor at {}", installed.string())
                       : "no such folder",
-       .hint = "--adapter takes a folder or a .gguf file, with an optional :SCALE"});
+       .hint = "--adapter takes a folder, a .gguf file or ORG/NAME, with an optional :SCALE"});
 }
 
 }  // namespace bobby

@@ -101,11 +101,15 @@ constexpr OptionSpec choice(Opt id, std::string_view name, char letter, OptionSc
 
 // One row an option, in the order of Opt.
 constexpr std::array<OptionSpec, kOptions> kTable = {{
-    text(kModel, "model", 'm', kSetting, "PATH|ORG/NAME", "demo",
-         "Model folder, name of an installed model, or ORG/NAME[@revision] in the Hugging Face "
-         "cache"),
-    text(kAdapter, "adapter", 'a', kSetting, "PATH|NAME[:SCALE]", "",
-         "Adapter folder or .gguf file, with SCALE in place of its own; repeat it to sum several",
+    text(
+        kModel, "model", 'm', kSetting, "PATH|ORG/NAME", "demo",
+        "Model folder, name of an installed model, or ORG/NAME[@revision] of the Hugging Face hub, "
+        "which is downloaded if need be"),
+    text(kAdapter, "adapter", 'a', kSetting, "PATH|ORG/NAME[:SCALE]", "",
+         "Adapter folder, .gguf file, or one of the Hugging Face hub, with SCALE in place of its "
+         "own; "
+         "repeat "
+         "it to sum several",
          kTextList),
     text(kDevice, "device", kNoLetter, kSetting, "DEVICE", "cpu",
          "Where the model runs: cpu, reference (plain and slow), cuda[:N] or mlx"),
@@ -230,6 +234,12 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     ranged(kInteger, kInspectMaxSeqLength, "max-seq-length", kNoLetter, kFlagOnly, "N", "2048",
            {2, kBig}, "Tokens at which training would cut a record"),
     choice(kFormat, "format", kNoLetter, kFlagOnly, "FORMAT", "roff", kManFormats, "What to write"),
+    flag(kUpdate, "update", kNoLetter, kFlagOnly,
+         "Ask the hub for a newer state of the revision, though one is here"),
+    text(kInclude, "include", kNoLetter, kFlagOnly, "PATTERN", "",
+         "Also get files that match, such as \"*.gguf\"; repeat it for several", kTextList),
+    text(kExclude, "exclude", kNoLetter, kFlagOnly, "PATTERN", "",
+         "Leave out files that match; repeat it for several", kTextList),
     text(kHost, "host", kNoLetter, kSetting, "ADDRESS", "127.0.0.1",
          "Address to listen on; one that other machines reach needs --api-key-file"),
     ranged(kInteger, kPort, "port", kNoLetter, kSetting, "N", "4000", {0, 65535},

@@ -81,6 +81,9 @@ enum class Opt : std::uint8_t {
   kSamples,
   kInspectMaxSeqLength,
   kFormat,
+  kUpdate,
+  kInclude,
+  kExclude,
   // Of bobby serve.
   kHost,
   kPort,

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "app/device.h"
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "app/training_config.h"
 #include "base/memory_limit.h"
 #include "base/sha256.h"
@@ -221,7 +221,8 @@ std::int64_t pack_tokens(const TrainingSetup& setup) {
 
 }  // namespace
 
-Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings, bool plan) {
+Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings, bool plan,
+                                                       const hub::PullWatch& watch) {
   auto setup = std::make_unique<TrainingSetup>();
   fs::path folder;
   if (settings.given(Opt::kResume)) {
@@ -234,7 +235,7 @@ Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings,
   if (saved != nullptr) setup->config.adapter_path = folder;
   folder = setup->config.adapter_path;
   setup->notes = setup->config.notes;
-  BOBBY_TRY(setup->model_folder, locate_model(setup->config.model, settings.environment()));
+  BOBBY_TRY(setup->model_folder, obtain_model(setup->config.model, settings, watch));
   BOBBY_TRY(const ModelConfig model, ModelConfig::load(setup->model_folder));
   setup->model_type = model.model_type;
   if (!plan && !setup->lock) BOBBY_CHECK(take_folder(settings, *setup, folder));

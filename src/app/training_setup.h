@@ -9,6 +9,7 @@
 #include "app/settings.h"
 #include "backends/backend.h"
 #include "base/result.h"
+#include "hub/cache/download.h"
 #include "tokenizer/tokenizer.h"
 #include "training/durable_files.h"
 #include "training/trainer.h"
@@ -37,7 +38,8 @@ struct TrainingSetup {
 /// it; then the data, the model and the checkpoint, and takes the adapter folder. `plan`: nothing
 /// is written, and a folder in use is no error. kUsage, kMismatch (the data or the model is not
 /// that of the run to resume), and what its parts report.
-Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings, bool plan);
+Result<std::unique_ptr<TrainingSetup>> set_up_training(const Settings& settings, bool plan,
+                                                       const hub::PullWatch& watch = {});
 
 /// Writes posts with the adapter as it is now, for TrainingWatch::write_samples. The model is
 /// loaded a second time, when the first is asked for; on the CPU both share the mapped file.

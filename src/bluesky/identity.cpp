@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "bluesky/json_answer.h"
+#include "http/url.h"
 
 namespace bobby::bluesky {
 namespace {
@@ -93,7 +94,7 @@ Result<std::string> did_by_txt(const TxtLookup& txt, const std::string& handle) 
   return did;
 }
 
-Result<std::string> did_of_handle(const HttpGet& get, const TxtLookup& txt,
+Result<std::string> did_of_handle(const net::Get& get, const TxtLookup& txt,
                                   const std::string& handle) {
   BOBBY_TRY(std::string by_txt, did_by_txt(txt, handle));
   if (!by_txt.empty()) return by_txt;
@@ -140,9 +141,9 @@ std::string named_service(const json& document, const std::string& did) {
   return {};
 }
 
-Result<Account> account_of_document(const HttpGet& get, Account account,
+Result<Account> account_of_document(const net::Get& get, Account account,
                                     const IdentitySettings& settings) {
-  BOBBY_TRY(const std::string directory, server_url(settings.plc_directory));
+  BOBBY_TRY(const std::string directory, net::server_url(settings.plc_directory));
   const std::string url = document_url(account.did, directory);
   BOBBY_TRY(const json document, get_json(get, url));
   const std::string* id = text_of(document, "id");
@@ -158,7 +159,7 @@ Result<Account> account_of_document(const HttpGet& get, Account account,
          .where = account.handle,
          .problem = fmt::format("leads to {}, which does not go by that handle", account.did),
          .hint = "give the DID if it is the account that you mean"});
-  auto service = server_url(named_service(document, account.did));
+  auto service = net::server_url(named_service(document, account.did));
   if (!service)
     return fail({.code = ErrorCode::kMalformed,
                  .where = url,
@@ -167,20 +168,21 @@ Result<Account> account_of_document(const HttpGet& get, Account account,
   return account;
 }
 
-Result<Account> account_of_service(const HttpGet& get, Account account,
+Result<Account> account_of_service(const net::Get& get, Account account,
                                    const std::string& service) {
-  auto url = server_url(service);
+  auto url = net::server_url(service);
   if (!url) return fail(std::move(url).error().in("service"));
   account.service = *std::move(url);
   if (!account.did.empty()) return account;
   const std::string query = account.service + "/xrpc/com.atproto.identity.resolveHandle?handle=" +
-                            escape_query(account.handle);
+                            net::escape_query(account.handle);
   auto answer = get_json(get, query);
   if (!answer) return fail(std::move(answer).error().in(account.handle));
   const std::string* did = text_of(*answer, "did");
   if (did == nullptr || !is_did(*did))
-    return fail(
-        {.code = ErrorCode::kMalformed, .where = shown_url(query), .problem = "names no account"});
+    return fail({.code = ErrorCode::kMalformed,
+                 .where = net::shown_url(query),
+                 .problem = "names no account"});
   account.did = *did;
   return account;
 }
@@ -199,7 +201,7 @@ bool is_handle(std::string_view text) {
   return parts.size() >= 2 && !is_digit(parts.back().front());
 }
 
-Result<Account> find_account(const HttpGet& get, const TxtLookup& txt, std::string_view who,
+Result<Account> find_account(const net::Get& get, const TxtLookup& txt, std::string_view who,
                              const IdentitySettings& settings) {
   if (!is_did(who) && !is_handle(who))
     return fail({.code = ErrorCode::kUsage,

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "bluesky/http_get.h"
+#include "http/answer.h"
 
 namespace bobby::bluesky {
 
@@ -39,8 +39,8 @@ bool is_handle(std::string_view text);
 /// looked up as AT Protocol says: _atproto's TXT record, then
 /// https://HANDLE/.well-known/atproto-did; the account's document must name the handle in turn, or
 /// somebody else could claim it. With a `service`, that is asked instead and believed. kUsage for
-/// what is neither; kNotFound, kMismatch, kMalformed, and HttpGet's own errors.
-Result<Account> find_account(const HttpGet& get, const TxtLookup& txt, std::string_view who,
+/// what is neither; kNotFound, kMismatch, kMalformed, and net::Get's own errors.
+Result<Account> find_account(const net::Get& get, const TxtLookup& txt, std::string_view who,
                              const IdentitySettings& settings);
 
 }  // namespace bobby::bluesky

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "http/url.h"
+
 namespace bobby::bluesky {
 namespace {
 
@@ -33,25 +35,20 @@ const std::string* text_of(const nlohmann::json& object, std::string_view key) {
   return found == object.end() ? nullptr : found->get_ptr<const std::string*>();
 }
 
-std::string shown_url(const std::string& url) {
-  constexpr std::size_t kShown = 200;
-  return url.substr(0, std::min(url.find('?'), kShown));
-}
-
-Result<nlohmann::json> get_json(const HttpGet& get, const std::string& url) {
-  BOBBY_TRY(const HttpAnswer answer, get(url));
+Result<nlohmann::json> get_json(const net::Get& get, const std::string& url) {
+  BOBBY_TRY(const net::Answer answer, get(url));
   nlohmann::json body = nlohmann::json::parse(answer.body, nullptr, false);
   if (answer.status != 200) {
     const bool missing = answer.status == 404 || is_missing(body);
     const std::string said = told(body);
     return fail({.code = missing ? ErrorCode::kNotFound : ErrorCode::kIo,
-                 .where = shown_url(url),
+                 .where = net::shown_url(url),
                  .problem = fmt::format("answers with status {}{}{}", answer.status,
                                         said.empty() ? "" : ": ", said)});
   }
   if (!body.is_object())
     return fail({.code = ErrorCode::kMalformed,
-                 .where = shown_url(url),
+                 .where = net::shown_url(url),
                  .problem = "answers with something other than a JSON object"});
   return body;
 }

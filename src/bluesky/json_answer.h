@@ -5,18 +5,15 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "bluesky/http_get.h"
+#include "http/answer.h"
 
 namespace bobby::bluesky {
 
 /// Gets a JSON object. kNotFound for 404 and what a server says it does not have, kIo for other
 /// statuses, kMalformed for what is no JSON object; `where` is the URL without its query.
-Result<nlohmann::json> get_json(const HttpGet& get, const std::string& url);
+Result<nlohmann::json> get_json(const net::Get& get, const std::string& url);
 
 /// The text under an object's key, null when there is none.
 const std::string* text_of(const nlohmann::json& object, std::string_view key);
-
-/// A URL without what follows "?", for messages.
-std::string shown_url(const std::string& url);
 
 }  // namespace bobby::bluesky

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "bluesky/json_answer.h"
+#include "http/url.h"
 
 namespace bobby::bluesky {
 namespace {
@@ -12,7 +13,7 @@ using nlohmann::json;
 
 tl::unexpected<Error> malformed(const std::string& url, std::string_view what) {
   return fail(
-      {.code = ErrorCode::kMalformed, .where = shown_url(url), .problem = std::string(what)});
+      {.code = ErrorCode::kMalformed, .where = net::shown_url(url), .problem = std::string(what)});
 }
 
 Result<void> hand_on(const json& record, const std::string& url, const RecordSink& sink) {
@@ -25,16 +26,17 @@ Result<void> hand_on(const json& record, const std::string& url, const RecordSin
 
 }  // namespace
 
-Result<void> list_records(const HttpGet& get, const Account& account, const std::string& collection,
-                          const RecordSink& sink, const ProgressFn& progress) {
+Result<void> list_records(const net::Get& get, const Account& account,
+                          const std::string& collection, const RecordSink& sink,
+                          const ProgressFn& progress) {
   constexpr int kPage = 100;  // as many as a server may be asked for
   const std::string first = fmt::format(
       "{}/xrpc/com.atproto.repo.listRecords?repo={}&collection={}&limit={}&reverse=true",
-      account.service, escape_query(account.did), escape_query(collection), kPage);
+      account.service, net::escape_query(account.did), net::escape_query(collection), kPage);
   std::string cursor;
   std::uint64_t listed = 0;
   for (;;) {
-    const std::string url = cursor.empty() ? first : first + "&cursor=" + escape_query(cursor);
+    const std::string url = cursor.empty() ? first : first + "&cursor=" + net::escape_query(cursor);
     BOBBY_TRY(const json page, get_json(get, url));
     const auto records = page.find("records");
     if (records == page.end() || !records->is_array())

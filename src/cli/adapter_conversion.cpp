@@ -5,8 +5,9 @@
 #include <utility>
 
 #include "app/engine.h"
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "app/voice_setup.h"
+#include "cli/pull_view.h"
 #include "lora/conversion.h"
 #include "model/config.h"
 
@@ -14,9 +15,11 @@ namespace bobby::cli {
 namespace {
 
 // The base that was named, not the demo model that stands for none; its config.json alone.
-Result<std::optional<BaseFacts>> named_base(const Settings& settings) {
+Result<std::optional<BaseFacts>> named_base(const Invocation& invocation) {
+  const Settings& settings = invocation.settings;
   if (settings.setting(Opt::kModel).origin == Setting().origin) return std::optional<BaseFacts>();
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
+  BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings,
+                                            pull_view(invocation.console, settings)));
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
   return BaseFacts{.name = settings.text(Opt::kModel),
                    .model_type = config.model_type,
@@ -85,8 +88,9 @@ Result<int> convert_adapter(const Invocation& invocation, Adapter::Source dialec
                        .path = settings.text(Opt::kOut),
                        .base = std::nullopt,
                        .voice_json = std::nullopt};
-  BOBBY_TRY(target.base, named_base(settings));
-  BOBBY_TRY(AdapterName name, locate_adapter(invocation.arguments.front(), settings.environment()));
+  BOBBY_TRY(target.base, named_base(invocation));
+  BOBBY_TRY(AdapterName name, obtain_adapter(invocation.arguments.front(), settings,
+                                             pull_view(invocation.console, settings)));
   BOBBY_TRY(Adapter adapter, load_adapter(name.folder));
   if (settings.given(Opt::kFrom) && dialect_of(settings.text(Opt::kFrom)) != adapter.source)
     return fail({.code = ErrorCode::kMismatch,

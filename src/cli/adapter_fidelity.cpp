@@ -5,11 +5,12 @@
 
 #include "app/device.h"
 #include "app/engine.h"
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "app/voice_setup.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
 #include "cli/page_file.h"
+#include "cli/pull_view.h"
 #include "fidelity/html_report.h"
 #include "fidelity/json_report.h"
 #include "fidelity/measure.h"
@@ -131,9 +132,11 @@ Result<fidelity::Report> measure(const Invocation& invocation, const fs::path& f
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
-  BOBBY_TRY(AdapterName name, locate_adapter(invocation.arguments.front(), settings.environment()));
+  BOBBY_TRY(AdapterName name, obtain_adapter(invocation.arguments.front(), settings,
+                                             pull_view(invocation.console, settings)));
   BOBBY_TRY(const ChosenAdapter adapter, load_chosen_adapter(std::move(name)));
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
+  BOBBY_TRY(const auto folder,
+            obtain_model(settings.text(Opt::kModel), settings, pull_view(console, settings)));
   BOBBY_TRY(const fidelity::Report report, measure(invocation, folder, adapter));
   console.end_progress();
   if (settings.given(Opt::kHtml))

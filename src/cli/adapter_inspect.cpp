@@ -8,9 +8,10 @@
 #include <optional>
 #include <set>
 
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "app/voice_setup.h"
 #include "cli/command.h"
+#include "cli/pull_view.h"
 #include "lora/adapter.h"
 #include "lora/block_path.h"
 #include "lora/delta_norm.h"
@@ -137,7 +138,8 @@ void print_text(const Adapter& adapter, const Summary& summary,
 
 Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const AdapterName name,
-            locate_adapter(invocation.arguments.front(), invocation.settings.environment()));
+            obtain_adapter(invocation.arguments.front(), invocation.settings,
+                           pull_view(invocation.console, invocation.settings)));
   BOBBY_TRY(const Adapter adapter, load_adapter(name.folder));
   BOBBY_TRY(const std::optional<VoiceFile> voice, load_adapter_voice(name.folder));
   const Summary summary = summarize(adapter);

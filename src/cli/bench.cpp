@@ -9,10 +9,12 @@
 
 #include "app/device.h"
 #include "app/engine.h"
+#include "app/obtain.h"
 #include "base/sha256.h"
 #include "cli/command.h"
 #include "cli/decode_run.h"
 #include "cli/measure.h"
+#include "cli/pull_view.h"
 #include "cli/signals.h"
 
 namespace bobby::cli {
@@ -339,8 +341,9 @@ Result<int> run(const Invocation& invocation) {
                        settings.integer(Opt::kAdaptersByRow),
                        settings.flag(Opt::kSharedPrompt),
                        settings.flag(Opt::kStages)};
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
-  BOBBY_TRY(const auto adapters, load_adapters(settings));
+  const auto watch = pull_view(invocation.console, settings);
+  BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings, watch));
+  BOBBY_TRY(const auto adapters, load_adapters(settings, watch));
   BOBBY_CHECK(check_adapters_by_row(plan, adapters.size()));
 
   // Before and after, since neighbours come and go; its buffer must not count as the model's.

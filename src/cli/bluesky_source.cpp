@@ -4,7 +4,6 @@
 #include <system_error>
 #include <utility>
 
-#include "bluesky/http_client.h"
 #include "bluesky/identity.h"
 #include "bluesky/records.h"
 #include "cli/console.h"
@@ -12,6 +11,8 @@
 #include "data/bluesky/post_record.h"
 #include "data/bluesky/record_source.h"
 #include "data/bluesky/repo_source.h"
+#include "http/client.h"
+#include "http/url.h"
 
 namespace bobby::cli {
 namespace {
@@ -22,15 +23,15 @@ bool is_path(const std::string& text) {
          text.ends_with(".car");
 }
 
-bluesky::HttpSettings http_settings(const bluesky::IdentitySettings& identity) {
-  bluesky::HttpSettings http;
+net::ClientSettings client_settings(const bluesky::IdentitySettings& identity) {
+  net::ClientSettings client;
   // Who asks a server on this machine is testing; from elsewhere no document may lead here.
-  http.plain_http_to_loopback = bluesky::leads_to_this_machine(identity.plc_directory) ||
-                                bluesky::leads_to_this_machine(identity.service);
-  http.watch = [] {
+  client.plain_http_to_loopback = net::leads_to_this_machine(identity.plc_directory) ||
+                                  net::leads_to_this_machine(identity.service);
+  client.watch = [] {
     if (cancelled()) throw Interrupted();
   };
-  return http;
+  return client;
 }
 
 }  // namespace
@@ -45,8 +46,8 @@ Result<std::unique_ptr<data::PostSource>> open_bluesky(const std::string& text,
                  .hint = "export the repository and give its .car file"});
   bluesky::IdentitySettings identity{.plc_directory = settings.text(Opt::kPlc)};
   if (settings.given(Opt::kService)) identity.service = settings.text(Opt::kService);
-  const auto client = std::make_shared<bluesky::HttpClient>(http_settings(identity));
-  const bluesky::HttpGet get = [client](const std::string& url) { return client->get(url); };
+  const auto client = std::make_shared<net::Client>(client_settings(identity));
+  const net::Get get = [client](const std::string& url) { return client->get(url); };
   BOBBY_TRY(const bluesky::Account account,
             bluesky::find_account(get, bluesky::look_up_txt, text, identity));
   return data::listed_bluesky_posts(account.did, [get, account](const data::ListedRecordSink& sink,

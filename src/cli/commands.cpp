@@ -7,11 +7,14 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,          &kServe,       &kTrain,           &kDataImport,      &kDataInspect,
-    &kModelInspect,  &kModelVerify, &kModelImportGguf, &kModelQuantize,   &kModelSynth,
-    &kModelLogits,   &kModelFuse,   &kAdapterInspect,  &kAdapterFidelity, &kAdapterExport,
-    &kAdapterImport, &kTokenize,    &kBench,           &kConfig,          &kCompletions,
-    &kMan,
+    &kPost,           &kServe,           &kTrain,
+    &kDataImport,     &kDataInspect,     &kModelPull,
+    &kModelList,      &kModelRm,         &kModelInspect,
+    &kModelVerify,    &kModelImportGguf, &kModelQuantize,
+    &kModelSynth,     &kModelLogits,     &kModelFuse,
+    &kAdapterInspect, &kAdapterFidelity, &kAdapterExport,
+    &kAdapterImport,  &kTokenize,        &kBench,
+    &kConfig,         &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -21,8 +24,6 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"model pull", "downloading models"},
-    {"model list", "listing models"},
 };
 
 }  // namespace

@@ -33,6 +33,9 @@ class Console {
   bool verbose() const { return options_.verbose; }
   bool quiet() const { return options_.quiet; }
 
+  /// Whether status() and bars show: stderr is a terminal, and nobody asked for quiet.
+  bool shows_status() const { return stderr_terminal_ && !options_.quiet; }
+
   /// Whether stdout is a terminal that wants colours, and its columns (80 if it is none).
   bool stdout_colour() const { return stdout_colour_; }
   int stdout_width() const;

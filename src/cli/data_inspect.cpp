@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/page_file.h"
+#include "cli/pull_view.h"
 #include "cli/record_tokens.h"
 #include "data/inspect/html_report.h"
 #include "data/inspect/inspect.h"
@@ -26,7 +27,7 @@ Result<int> run(const Invocation& invocation) {
       .samples = settings.integer(Opt::kSamples),
       .progress = console.progress()};
   if (is_given(settings, Opt::kModel)) {
-    BOBBY_TRY(options.tokens, make_token_source(settings));
+    BOBBY_TRY(options.tokens, make_token_source(settings, pull_view(console, settings)));
   }
   BOBBY_TRY(const inspection::Report report,
             inspection::inspect_folder(invocation.arguments.front(), options));

@@ -4,9 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "app/engine.h"
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "cli/pull_view.h"
 #include "fidelity/text_report.h"
 #include "hub/fuse_model.h"
 
@@ -36,8 +37,8 @@ FuseModelOptions options_of(const Settings& settings, float factor) {
   return options;
 }
 
-Result<ChosenAdapter> chosen_adapter(const Settings& settings) {
-  BOBBY_TRY(std::vector<ChosenAdapter> adapters, load_adapters(settings));
+Result<ChosenAdapter> chosen_adapter(const Settings& settings, const hub::PullWatch& watch) {
+  BOBBY_TRY(std::vector<ChosenAdapter> adapters, load_adapters(settings, watch));
   if (adapters.size() == 1) return std::move(adapters.front());
   return fail({.code = ErrorCode::kUsage,
                .where = "--adapter",
@@ -90,8 +91,9 @@ Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
   BOBBY_CHECK(check_usage(settings));
-  BOBBY_TRY(const ChosenAdapter adapter, chosen_adapter(settings));
-  BOBBY_TRY(const auto source, locate_model(settings.text(Opt::kModel), settings.environment()));
+  BOBBY_TRY(const ChosenAdapter adapter, chosen_adapter(settings, pull_view(console, settings)));
+  BOBBY_TRY(const auto source,
+            obtain_model(settings.text(Opt::kModel), settings, pull_view(console, settings)));
   const std::string& folder = settings.text(Opt::kOut);
   BOBBY_TRY(const FusedModel made,
             fuse_model(source, *adapter.adapter, folder, options_of(settings, adapter.factor),

@@ -5,9 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "base/safetensors_error.h"
 #include "cli/command.h"
+#include "cli/pull_view.h"
 #include "model/config.h"
 #include "safetensors/safetensors.h"
 
@@ -94,9 +95,9 @@ Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
   BOBBY_TRY(const auto folder,
-            locate_model(invocation.arguments.empty() ? settings.text(Opt::kModel)
+            obtain_model(invocation.arguments.empty() ? settings.text(Opt::kModel)
                                                       : invocation.arguments.front(),
-                         settings.environment()));
+                         settings, pull_view(console, settings)));
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
   const auto checkpoint = safetensors::Checkpoint::open(folder);
   if (!checkpoint) return fail(to_error(checkpoint.error()));

@@ -6,9 +6,11 @@
 
 #include "app/device.h"
 #include "app/engine.h"
+#include "app/obtain.h"
 #include "base/safetensors_error.h"
 #include "cli/command.h"
 #include "cli/decode_run.h"
+#include "cli/pull_view.h"
 #include "cli/signals.h"
 #include "safetensors/writer.h"
 
@@ -47,8 +49,9 @@ Result<int> run(const Invocation& invocation) {
   std::vector<std::int32_t> tokens;
   for (const std::int64_t id : settings.integers(Opt::kTokens))
     tokens.push_back(static_cast<std::int32_t>(id));
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
-  BOBBY_TRY(const auto adapters, load_adapters(settings));
+  const auto watch = pull_view(invocation.console, settings);
+  BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings, watch));
+  BOBBY_TRY(const auto adapters, load_adapters(settings, watch));
   BOBBY_TRY(const auto loaded, load_model(settings, folder, TokenizerUse::kNone));
   Model& model = *loaded->model;
   BOBBY_TRY(const std::vector<AdapterUse> attached, attach_adapters(model, adapters));

@@ -8,11 +8,13 @@
 
 #include "app/device.h"
 #include "app/engine.h"
+#include "app/obtain.h"
 #include "app/post_setup.h"
 #include "app/voice_setup.h"
 #include "cli/command.h"
 #include "cli/measure.h"
 #include "cli/post_options.h"
+#include "cli/pull_view.h"
 #include "cli/signals.h"
 #include "cli/stream_view.h"
 #include "posts/post_json.h"
@@ -124,8 +126,9 @@ Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
   BOBBY_CHECK(count_and_prompt(invocation));  // before anything is loaded
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
-  BOBBY_TRY(const auto adapters, load_adapters(settings));
+  const auto watch = pull_view(console, settings);
+  BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings, watch));
+  BOBBY_TRY(const auto adapters, load_adapters(settings, watch));
 
   const Stopwatch load_time;
   Generator generator(

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <memory>
 
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "app/voice_setup.h"
 #include "model/config.h"
 #include "tokenizer/tokenizer.h"
@@ -29,8 +29,9 @@ Result<inspection::RecordTokens> tokenize(const RecordEncoder& encoder,
 
 }  // namespace
 
-Result<inspection::TokenSource> make_token_source(const Settings& settings) {
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
+Result<inspection::TokenSource> make_token_source(const Settings& settings,
+                                                  const hub::PullWatch& watch) {
+  BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings, watch));
   BOBBY_TRY(Tokenizer tokenizer, Tokenizer::from_file(folder / "tokenizer.json"));
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
   BOBBY_TRY(VoiceSetup voice, set_up_voice(settings, folder, config.model_type, {}));

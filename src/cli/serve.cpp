@@ -10,12 +10,14 @@
 #include "app/adapter_registry.h"
 #include "app/device.h"
 #include "app/engine.h"
+#include "app/obtain.h"
 #include "app/post_setup.h"
 #include "app/prompt_cache.h"
 #include "app/version.h"
 #include "base/sha256.h"
 #include "cli/command.h"
 #include "cli/post_options.h"
+#include "cli/pull_view.h"
 #include "cli/termination.h"
 #include "posts/sentence_finish.h"
 #include "server/api/posts_request.h"
@@ -233,9 +235,14 @@ void serve(http::Server& server, server::Service& service, Generator& generator,
 
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
+  // While a signal still ends a download.
+  const auto watch = pull_view(invocation.console, settings);
+  BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings, watch));
+  for (const std::string& adapter : settings.texts(Opt::kAdapter))
+    BOBBY_CHECK(obtain_adapter(adapter, settings, watch));
+  invocation.console.end_progress();
   Termination termination;
   Lines lines(invocation.console);
-  BOBBY_TRY(const auto folder, locate_model(settings.text(Opt::kModel), settings.environment()));
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
   BOBBY_TRY(const http::ServerOptions options, server_options(settings, lines));
   BOBBY_TRY(const auto drafts, open_drafts(settings));

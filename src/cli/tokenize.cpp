@@ -5,8 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "app/locate.h"
+#include "app/obtain.h"
 #include "cli/command.h"
+#include "cli/pull_view.h"
 #include "cli/signals.h"
 #include "tokenizer/tokenizer.h"
 
@@ -85,7 +86,8 @@ Result<int> decode(const Tokenizer& tokenizer, char end, Console& console) {
 
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
-  BOBBY_TRY(auto file, locate_model(settings.text(Opt::kModel), settings.environment()));
+  BOBBY_TRY(auto file, obtain_model(settings.text(Opt::kModel), settings,
+                                    pull_view(invocation.console, settings)));
   std::error_code status;
   if (std::filesystem::is_directory(file, status)) file /= "tokenizer.json";
   BOBBY_TRY(const Tokenizer tokenizer, Tokenizer::from_file(file));

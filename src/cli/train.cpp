@@ -7,6 +7,7 @@
 
 #include "app/training_setup.h"
 #include "cli/command.h"
+#include "cli/pull_view.h"
 #include "cli/signals.h"
 #include "training/plan.h"
 
@@ -104,7 +105,8 @@ std::string outcome_text(const TrainingOutcome& outcome, const std::string& fold
 }
 
 Result<int> show_plan(const Invocation& invocation) {
-  BOBBY_TRY(const auto setup, set_up_training(invocation.settings, /*plan=*/true));
+  BOBBY_TRY(const auto setup, set_up_training(invocation.settings, /*plan=*/true,
+                                              pull_view(invocation.console, invocation.settings)));
   for (const std::string& note : setup->notes) invocation.console.note("bobby: " + note);
   BOBBY_TRY(const TrainingPlan plan, make_plan(setup->run, setup->available));
   if (invocation.console.json())
@@ -139,7 +141,8 @@ Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
   if (settings.flag(Opt::kPlan)) return show_plan(invocation);
-  BOBBY_TRY(const auto setup, set_up_training(settings, /*plan=*/false));
+  BOBBY_TRY(const auto setup,
+            set_up_training(settings, /*plan=*/false, pull_view(console, settings)));
   for (const std::string& note : setup->notes) console.note("bobby: " + note);
   std::optional<TrainingSamples> samples;
   if (setup->config.samples) samples.emplace(settings, *setup);

@@ -60,7 +60,7 @@ TEST_F(Cli, TheOverviewNamesWhatWorksAndNothingElse) {
   const Outcome outcome = run({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(has(outcome.out, "model quantize"));
-  for (const char* later : {"  bot", "model pull", "model fuse"})
+  for (const char* later : {"  bot", "model fuse", "adapter export"})
     EXPECT_FALSE(has(outcome.out, later)) << later;
 }
 

@@ -19,11 +19,11 @@ class IdentityTest : public testing::Test {
   Result<Account> find(const std::string& who) {
     asked_.clear();
     return find_account(
-        [&](const std::string& url) -> Result<HttpAnswer> {
+        [&](const std::string& url) -> Result<net::Answer> {
           asked_.push_back(url);
           const auto found = pages_.find(url);
-          if (found == pages_.end()) return HttpAnswer{.status = 404, .body = "", .wait = {}};
-          return HttpAnswer{.status = 200, .body = found->second, .wait = {}};
+          if (found == pages_.end()) return net::Answer{.status = 404, .body = "", .wait = {}};
+          return net::Answer{.status = 200, .body = found->second, .wait = {}};
         },
         [&](const std::string& name) {
           asked_.push_back(name);

@@ -23,10 +23,10 @@ class RecordsTest : public testing::Test {
     asked_.clear();
     uris_.clear();
     return list_records(
-        [&](const std::string& url) -> Result<HttpAnswer> {
+        [&](const std::string& url) -> Result<net::Answer> {
           asked_.push_back(url);
           const std::size_t page = std::min(asked_.size(), pages.size()) - 1;
-          return HttpAnswer{.status = status_, .body = pages[page], .wait = {}};
+          return net::Answer{.status = status_, .body = pages[page], .wait = {}};
         },
         {.did = "did:web:a.example", .handle = "", .service = "https://pds.example"},
         "app.bsky.feed.post",

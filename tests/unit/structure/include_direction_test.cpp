@@ -34,9 +34,10 @@ const std::map<std::string, Rooms>& allowed() {
       {"generation", {"model", "lora", "tokenizer", "backend.h", "base"}},
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
       {"data", {"voice", "base"}},
-      {"bluesky", {"base"}},
+      {"http", {"base"}},
+      {"bluesky", {"http", "base"}},
       {"store", {"base"}},
-      {"hub", {"model", "lora", "gguf", "tensor", "safetensors", "tokenizer", "base"}},
+      {"hub", {"http", "model", "lora", "gguf", "tensor", "safetensors", "tokenizer", "base"}},
       {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},
       {"api",
        {"app", "posts", "generation", "voice", "model", "lora", "tokenizer", "tensor", "base"}},
@@ -96,6 +97,16 @@ TEST(IncludeDirection, RoomsIncludeOnlyWhatTheTableAllows) {
           << fs::relative(include.file, source).string() << " includes " << include.target
           << ", which " << room << " may not see";
     }
+  }
+}
+
+TEST(IncludeDirection, TheHubsCacheKnowsNoModel) {
+  const fs::path source = fs::path(BOBBY_SOURCE_DIR) / "src";
+  for (const Include& include : quoted_includes(source / "hub/cache")) {
+    const std::string room = room_of(include.target);
+    EXPECT_TRUE(room.empty() || room == "http" || room == "base" ||
+                include.target.starts_with("hub/cache/"))
+        << include.file << " includes " << include.target;
   }
 }
 

@@ -1,4 +1,4 @@
-#include "unit/bluesky/scripted_server.h"
+#include "unit/http/scripted_server.h"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-namespace bobby::bluesky {
+namespace bobby::net {
 
 ScriptedServer::ScriptedServer(std::vector<std::string> script) : script_(std::move(script)) {
   listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -45,6 +45,10 @@ void ScriptedServer::serve() {
       if (count <= 0) break;
       request.append(part.data(), static_cast<std::size_t>(count));
     }
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+    }
     if (text.empty()) {
       silent_.push_back(connection);
       continue;
@@ -65,4 +69,4 @@ std::string answer(int status, const std::string& body, const std::string& heade
          headers + "\r\n" + body;
 }
 
-}  // namespace bobby::bluesky
+}  // namespace bobby::net

@@ -1,29 +1,29 @@
 // The client against a server that answers what a test wants: patience, bounds, and where it may
 // not go.
 
-#include "bluesky/http_client.h"
+#include "http/client.h"
 
 #include <gtest/gtest.h>
 #include <memory>
 
-#include "unit/bluesky/scripted_server.h"
+#include "unit/http/scripted_server.h"
 
-namespace bobby::bluesky {
+namespace bobby::net {
 namespace {
 
 using namespace std::chrono_literals;
 
-class HttpClientTest : public testing::Test {
+class ClientTest : public testing::Test {
  protected:
-  HttpClientTest() {
+  ClientTest() {
     settings_.plain_http_to_loopback = true;
-    settings_.first_wait = 1ms;
+    settings_.patience.first_wait = 1ms;
     settings_.timeout = 5s;
   }
 
-  Result<HttpAnswer> get(std::vector<std::string> script, const std::string& path = "/x?a=b") {
+  Result<Answer> get(std::vector<std::string> script, const std::string& path = "/x?a=b") {
     server_ = std::make_unique<ScriptedServer>(std::move(script));
-    return HttpClient(settings_).get(server_->url() + path);
+    return Client(settings_).get(server_->url() + path);
   }
 
   ErrorCode code(std::vector<std::string> script) {
@@ -31,11 +31,11 @@ class HttpClientTest : public testing::Test {
     return done ? ErrorCode::kInternal : done.error().code;
   }
 
-  HttpSettings settings_;
+  ClientSettings settings_;
   std::unique_ptr<ScriptedServer> server_;
 };
 
-TEST_F(HttpClientTest, AnyStatusIsAnAnswer) {
+TEST_F(ClientTest, AnyStatusIsAnAnswer) {
   const auto good = get({answer(200, "body")});
   ASSERT_TRUE(good) << good.error().to_string();
   EXPECT_EQ(good->body, "body");
@@ -45,7 +45,7 @@ TEST_F(HttpClientTest, AnyStatusIsAnAnswer) {
   EXPECT_EQ(server_->connections(), 1);
 }
 
-TEST_F(HttpClientTest, TriesAgainWhatMayPass) {
+TEST_F(ClientTest, TriesAgainWhatMayPass) {
   for (const int status : {408, 429, 500, 502, 503, 504}) {
     const auto done = get({answer(status, ""), answer(status, ""), answer(200, "at last")});
     ASSERT_TRUE(done) << status;
@@ -57,25 +57,25 @@ TEST_F(HttpClientTest, TriesAgainWhatMayPass) {
   EXPECT_EQ(cut->body, "ok");
 }
 
-TEST_F(HttpClientTest, GivesUpAtLast) {
-  settings_.tries = 3;
+TEST_F(ClientTest, GivesUpAtLast) {
+  settings_.patience.tries = 3;
   const auto done = get({answer(503, "still")});
   ASSERT_TRUE(done);
   EXPECT_EQ(done->status, 503);
   EXPECT_EQ(server_->connections(), 3);
-  const auto nobody = HttpClient(settings_).get("http://127.0.0.1:1/");
+  const auto nobody = Client(settings_).get("http://127.0.0.1:1/");
   ASSERT_FALSE(nobody);
   EXPECT_EQ(nobody.error().code, ErrorCode::kIo);
   EXPECT_EQ(nobody.error().where, "http://127.0.0.1:1/");
 }
 
-TEST_F(HttpClientTest, WaitsAsLongAsItIsAskedTo) {
+TEST_F(ClientTest, WaitsAsLongAsItIsAskedTo) {
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(get({answer(429, "", "Retry-After: 1\r\n"), answer(200, "")}));
   EXPECT_GE(std::chrono::steady_clock::now() - start, 1s);
 }
 
-TEST_F(HttpClientTest, DoesNotWaitForEver) {
+TEST_F(ClientTest, DoesNotWaitForEver) {
   const auto done = get({answer(429, "", "Retry-After: 7200\r\n")});
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, ErrorCode::kBusy);
@@ -87,14 +87,14 @@ TEST_F(HttpClientTest, DoesNotWaitForEver) {
   EXPECT_EQ(server_->connections(), 1);
 }
 
-TEST_F(HttpClientTest, ASilentServerIsATimeout) {
+TEST_F(ClientTest, ASilentServerIsATimeout) {
   settings_.timeout = 100ms;
-  settings_.tries = 2;
+  settings_.patience.tries = 2;
   EXPECT_EQ(code({""}), ErrorCode::kTimeout);
   EXPECT_EQ(server_->connections(), 2);
 }
 
-TEST_F(HttpClientTest, AnAnswerHasABound) {
+TEST_F(ClientTest, AnAnswerHasABound) {
   settings_.most_bytes = 1000;
   EXPECT_TRUE(get({answer(200, std::string(1000, 'x'))}));
   EXPECT_EQ(code({answer(200, std::string(1001, 'x'))}), ErrorCode::kLimit);
@@ -102,19 +102,19 @@ TEST_F(HttpClientTest, AnAnswerHasABound) {
   EXPECT_EQ(code({"HTTP/1.1 200 OK\r\n\r\n" + std::string(100'000, 'x')}), ErrorCode::kLimit);
 }
 
-TEST_F(HttpClientTest, PlainHttpLeadsNowhereElse) {
+TEST_F(ClientTest, PlainHttpLeadsNowhereElse) {
   const auto redirected = get({answer(302, "", "Location: http://127.0.0.1:1/\r\n")});
   ASSERT_TRUE(redirected);
   EXPECT_EQ(redirected->status, 302);
   for (const char* url : {"http://192.0.2.1/", "http://example.com/", "file:///etc/passwd",
                           "ftp://127.0.0.1/", "gopher://127.0.0.1/"})
-    EXPECT_FALSE(HttpClient(settings_).get(url)) << url;
+    EXPECT_FALSE(Client(settings_).get(url)) << url;
   settings_.plain_http_to_loopback = false;
   EXPECT_EQ(code({answer(200, "")}), ErrorCode::kUsage);
   EXPECT_EQ(server_->connections(), 0);
 }
 
-TEST_F(HttpClientTest, WhoWatchesMayStopIt) {
+TEST_F(ClientTest, WhoWatchesMayStopIt) {
   struct Stop {};
   settings_.watch = [] { throw Stop(); };
   EXPECT_THROW(static_cast<void>(get({""})), Stop);
@@ -126,20 +126,5 @@ TEST_F(HttpClientTest, WhoWatchesMayStopIt) {
       << "while it waits, too";
 }
 
-TEST(ServerUrl, IsOneOfAServer) {
-  EXPECT_EQ(server_url("https://pds.example").value(), "https://pds.example");
-  EXPECT_EQ(server_url("https://pds.example:8443/").value(), "https://pds.example:8443");
-  EXPECT_EQ(server_url("http://localhost:2583").value(), "http://localhost:2583");
-  EXPECT_EQ(server_url("http://[::1]:2583/").value(), "http://[::1]:2583");
-  for (const char* bad :
-       {"", "pds.example", "http://pds.example", "ftp://pds.example", "https://", "https://a@b.c",
-        "https://b.c/?q", "https://b.c/#f", "file:///etc", "http://127.0.0.1.example"})
-    EXPECT_FALSE(server_url(bad)) << bad;
-}
-
-TEST(EscapeQuery, LeavesNothingThatSeparates) {
-  EXPECT_EQ(escape_query("did:web:a&b=c d/ü"), "did%3Aweb%3Aa%26b%3Dc%20d%2F%C3%BC");
-}
-
 }  // namespace
-}  // namespace bobby::bluesky
+}  // namespace bobby::net

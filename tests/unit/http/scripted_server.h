@@ -1,11 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-namespace bobby::bluesky {
+namespace bobby::net {
 
 /// A server on loopback that answers one connection after the other with what its script says,
 /// byte by byte as it stands there, and closes it; the last answer is repeated.
@@ -20,6 +21,11 @@ class ScriptedServer {
 
   std::string url() const;
   int connections() const { return connections_; }
+  /// The head of each request so far.
+  std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
 
  private:
   void serve();
@@ -29,10 +35,12 @@ class ScriptedServer {
   int port_ = 0;
   std::vector<int> silent_;
   std::atomic<int> connections_{0};
+  mutable std::mutex mutex_;
+  std::vector<std::string> requests_;
   std::thread thread_;
 };
 
 /// A whole answer with a body, and more header lines if need be ("Retry-After: 1\r\n").
 std::string answer(int status, const std::string& body, const std::string& headers = {});
 
-}  // namespace bobby::bluesky
+}  // namespace bobby::net

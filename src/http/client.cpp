@@ -1,0 +1,126 @@
+#include "http/client.h"
+
+#include <algorithm>
+#include <exception>
+#include <fmt/format.h>
+#include <strings.h>
+#include <utility>
+
+#include "http/transfer.h"
+#include "http/url.h"
+
+namespace bobby::net {
+namespace {
+
+constexpr long kMostRedirects = 3;
+
+}  // namespace
+
+const std::string* Answer::header(std::string_view name) const {
+  for (const auto& [key, value] : headers)
+    if (key.size() == name.size() && ::strncasecmp(key.data(), name.data(), name.size()) == 0)
+      return &value;
+  return nullptr;
+}
+
+// One try: what comes in, and what the callbacks that libcurl calls have met.
+struct Client::Transfer {
+  explicit Transfer(const ClientSettings& its) : settings(its) {}
+
+  const ClientSettings& settings;
+  std::string body;
+  bool too_long = false;
+  std::exception_ptr stopped;  // what watch() threw: it may not pass through libcurl
+
+  static std::size_t take(const char* bytes, std::size_t, std::size_t count, void* self) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    if (count > transfer.settings.most_bytes - transfer.body.size()) {
+      transfer.too_long = true;
+      return 0;
+    }
+    transfer.body.append(bytes, count);
+    return count;
+  }
+
+  static int watch(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    try {
+      if (transfer.settings.watch) transfer.settings.watch();
+    } catch (...) {
+      transfer.stopped = std::current_exception();
+      return 1;
+    }
+    return 0;
+  }
+};
+
+Client::Client(ClientSettings settings) : settings_(std::move(settings)), easy_(make_easy()) {}
+Client::~Client() = default;
+
+HeaderList Client::prepare(Transfer& transfer, const Request& request) {
+  CURL* const handle = easy_.get();
+  curl_easy_reset(handle);  // connections and addresses stay
+  HeaderList headers = prepare_transfer(handle, request.url, request.headers);
+  curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+  const bool follow = request.follow && !is_plain_http(request.url);
+  curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, follow ? 1L : 0L);
+  curl_easy_setopt(handle, CURLOPT_MAXREDIRS, kMostRedirects);
+  curl_easy_setopt(handle, CURLOPT_NOBODY, request.head ? 1L : 0L);
+  // What libcurl can unpack; a HEAD asks how long the thing itself is.
+  curl_easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, request.head ? "identity" : "");
+  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(settings_.connect_timeout.count()));
+  curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(settings_.timeout.count()));
+  curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &Transfer::take);
+  curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
+  curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, &Transfer::watch);
+  curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
+  return headers;
+}
+
+Answer Client::answer_of(Transfer& transfer) {
+  CURL* const handle = easy_.get();
+  long status = 0;
+  curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);
+  Answer answer{.status = static_cast<int>(status), .body = std::move(transfer.body), .wait = {}};
+  answer.wait = asked_wait(handle, answer.status);
+  curl_header* header = nullptr;
+  while ((header = curl_easy_nextheader(handle, CURLH_HEADER, -1, header)) != nullptr)
+    answer.headers.emplace_back(header->name, header->value);
+  return answer;
+}
+
+Result<Answer> Client::send_once(const Request& request, bool& may_pass) {
+  Transfer transfer(settings_);
+  const HeaderList headers = prepare(transfer, request);
+  const CURLcode code = curl_easy_perform(easy_.get());
+  if (transfer.stopped) std::rethrow_exception(transfer.stopped);
+  if (transfer.too_long)
+    return fail({.code = ErrorCode::kLimit,
+                 .where = shown_url(request.url),
+                 .problem = fmt::format("answers with more than {} bytes", settings_.most_bytes)});
+  if (code != CURLE_OK) {
+    TransferFailure failure = transfer_failure(code, request.url);
+    may_pass = failure.may_pass;
+    return fail(std::move(failure.error));
+  }
+  Answer answer = answer_of(transfer);
+  may_pass = is_temporary(answer.status);
+  return answer;
+}
+
+Result<Answer> Client::send(const Request& request) {
+  BOBBY_CHECK(check_scheme(request.url, settings_.plain_http_to_loopback));
+  Backoff backoff(settings_.patience);
+  for (;;) {
+    bool may_pass = false;
+    auto answer = send_once(request, may_pass);
+    if (!may_pass || !backoff.may_try_again()) return answer;
+    const auto asked = answer ? answer->wait : std::nullopt;
+    BOBBY_TRY(const auto time, backoff.next(asked, shown_url(request.url)));
+    wait(time, settings_.watch);
+  }
+}
+
+}  // namespace bobby::net
