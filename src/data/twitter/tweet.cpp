@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "data/json_value.h"
-#include "data/links.h"
+#include "voice/links.h"
 #include "data/moments.h"
 
 namespace bobby::data {
