@@ -33,6 +33,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"data", {"voice", "base"}},
       {"bluesky", {"base"}},
       {"store", {"base"}},
+      {"bot", {"voice", "posts", "bluesky", "store", "base"}},
       {"hub", {"model", "lora", "tensor", "safetensors", "tokenizer", "base"}},
       {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},
       {"api",
