@@ -79,7 +79,16 @@ Plan Schedule::plan(TimePoint now, TimePoint handled_until,
                     std::span<const TimePoint> posted) const {
   Plan plan;
   plan.handled_until = std::max(handled_until, now);
-  const std::optional<Slot> following = next(plan.handled_until);
+  const TimePoint seen = std::min(std::max(handled_until, now - kLookBack), plan.handled_until);
+  // Those up to now, and with them the one that comes next, which is seldom a day away.
+  std::vector<Slot> slots = this->slots(seen + seconds(1), plan.handled_until + days(1));
+  const auto coming = std::ranges::upper_bound(slots, plan.handled_until, {}, &Slot::due);
+  std::optional<Slot> following;
+  if (coming != slots.end())
+    following = *coming;
+  else
+    following = next(plan.handled_until + days(1) - seconds(1));
+  slots.erase(coming, slots.end());
   plan.look_again = following ? following->due : plan.handled_until + days(1);
   if (handled_until > now) {
     plan.notes.push_back(
@@ -88,11 +97,9 @@ Plan Schedule::plan(TimePoint now, TimePoint handled_until,
                     to_text(zone_.to_local(now)), to_text(zone_.to_local(handled_until))));
     return plan;
   }
-  if (handled_until < now - kLookBack)
+  if (handled_until < seen)
     plan.notes.push_back(
-        fmt::format("slots before {} are forgotten", to_text(zone_.to_local(now - kLookBack))));
-  std::vector<Slot> slots =
-      this->slots(std::max(handled_until, now - kLookBack) + seconds(1), now + seconds(1));
+        fmt::format("slots before {} are forgotten", to_text(zone_.to_local(seen))));
   apply_misfire(config_, now, slots, plan.dropped);
 
   Caps caps(config_, zone_, now, posted);

@@ -18,9 +18,8 @@ constexpr int kMostPerDay = 288;
 constexpr hours kMostJitter{12};
 constexpr days kMostGrace{31};
 constexpr int kMostCap = 10'000;
-// A slot of a date is planned within two days from its midnight and due at most kMostJitter later;
-// one day more, since a slot may give way to one that is due in the same second.
-constexpr days kDatesBefore{4};
+// How much longer than others a day is at most where clocks are set back.
+constexpr hours kLongerDay{3};
 constexpr days kSearch{40 * 366};
 constexpr std::array<std::string_view, 3> kMisfires = {"skip", "one", "all"};
 
@@ -78,6 +77,9 @@ Result<Schedule> Schedule::make(const ScheduleConfig& config) {
   BOBBY_TRY(schedule.windows_, parse_windows(config.windows, "windows"));
   if (schedule.windows_.empty()) schedule.windows_.push_back({.end = hours(24)});
   BOBBY_TRY(schedule.quiet_, parse_windows(config.quiet, "quiet"));
+  std::chrono::minutes latest = hours(24);
+  for (const Window& window : schedule.windows_) latest = std::max(latest, window.end);
+  schedule.reach_ = std::chrono::ceil<days>(latest + config.jitter + kLongerDay);
   BOBBY_TRY(schedule.weekdays_, parse_weekdays(config.weekdays));
   // From a fixed day, so that the answer does not hang on the clock.
   if (!schedule.next(std::chrono::sys_days(std::chrono::year(2024) / 1 / 1)))
@@ -91,11 +93,11 @@ bool Schedule::on(LocalDate date) const {
          (!cron_ || cron_->on(std::chrono::year_month_day(date)));
 }
 
-// The quiet hours that reach into `date` and the days on which its slots may be due.
-std::vector<Span> Schedule::quiet_around(LocalDate date) const {
+// The quiet hours that begin on `first` to `last`, in order.
+std::vector<Span> Schedule::quiet_hours(LocalDate first, LocalDate last) const {
   std::vector<Span> spans;
   if (quiet_.empty()) return spans;
-  for (LocalDate day = date - days(1); day <= date + days(3); day += days(1))
+  for (LocalDate day = first; day <= last; day += days(1))
     for (const Span& span : spans_on(day, quiet_, zone_)) {
       if (!spans.empty() && span.begin <= spans.back().end)
         spans.back().end = std::max(spans.back().end, span.end);
@@ -115,16 +117,15 @@ Slot Schedule::slot_at(TimePoint planned, TimePoint end) const {
                                  static_cast<std::uint32_t>(at >> 32), kDrawJitter);
     late = seconds(static_cast<std::int64_t>(drawn * static_cast<double>(room.count() + 1)));
   }
-  return {.planned = planned, .due = planned + late, .local = to_text(zone_.to_local(planned))};
+  return {.planned = planned, .due = planned + late};
 }
 
-std::vector<Slot> Schedule::slots_of(LocalDate date) const {
+std::vector<Slot> Schedule::slots_of(LocalDate date, std::span<const Span> quiet) const {
   std::vector<Slot> slots;
   if (!on(date)) return slots;
-  const std::vector<Span> quiet = quiet_around(date);
   std::vector<Span> open;
   if (cron_)
-    open = without(std::vector<Span>{{zone_.first(date), zone_.last(date + days(3))}}, quiet);
+    open = without(std::vector<Span>{{zone_.first(date), zone_.last(date + reach_)}}, quiet);
   else
     open = without(spans_on(date, windows_, zone_), quiet);
   const std::vector<TimePoint> times =
@@ -140,14 +141,17 @@ std::vector<Slot> Schedule::slots_of(LocalDate date) const {
 std::vector<Slot> Schedule::slots(TimePoint from, TimePoint until) const {
   std::vector<Slot> slots;
   if (until <= from) return slots;
+  const LocalDate first = zone_.date_of(from) - reach_;
   const LocalDate last = zone_.date_of(until);
-  for (LocalDate date = zone_.date_of(from) - kDatesBefore; date <= last; date += days(1))
-    for (Slot& slot : slots_of(date)) slots.push_back(std::move(slot));
+  const std::vector<Span> quiet = quiet_hours(first - days(1), last + reach_);
+  for (LocalDate date = first; date <= last; date += days(1))
+    for (Slot& slot : slots_of(date, quiet)) slots.push_back(std::move(slot));
   std::ranges::sort(slots, {}, [](const Slot& slot) { return std::pair(slot.due, slot.planned); });
   // Slots due in one second are one: what was handled is told by the time alone.
   const auto same_time = [](const Slot& a, const Slot& b) { return a.due == b.due; };
   slots.erase(std::unique(slots.begin(), slots.end(), same_time), slots.end());
   std::erase_if(slots, [&](const Slot& slot) { return slot.due < from || slot.due >= until; });
+  for (Slot& slot : slots) slot.local = to_text(zone_.to_local(slot.planned));
   return slots;
 }
 
@@ -162,7 +166,8 @@ std::optional<Slot> Schedule::next(TimePoint time) const {
 }
 
 std::optional<TimePoint> Schedule::quiet_until(TimePoint now) const {
-  for (const Span& span : quiet_around(zone_.date_of(now) - days(1)))
+  const LocalDate today = zone_.date_of(now);
+  for (const Span& span : quiet_hours(today - days(1), today))
     if (span.holds(now)) return span.end;
   return std::nullopt;
 }

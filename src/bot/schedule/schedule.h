@@ -18,7 +18,7 @@ namespace bobby::bot {
 struct Slot {
   TimePoint planned;  ///< before jitter
   TimePoint due;
-  std::string local;  ///< `planned` in the schedule's zone: "2026-03-29 03:00"
+  std::string local = {};  ///< `planned` in the schedule's zone: "2026-03-29 03:00"
   bool operator==(const Slot&) const = default;
 };
 
@@ -68,8 +68,8 @@ class Schedule {
   Schedule(const ScheduleConfig& config, Zone zone) : config_(config), zone_(std::move(zone)) {}
 
   bool on(LocalDate date) const;
-  std::vector<Span> quiet_around(LocalDate date) const;
-  std::vector<Slot> slots_of(LocalDate date) const;
+  std::vector<Span> quiet_hours(LocalDate first, LocalDate last) const;
+  std::vector<Slot> slots_of(LocalDate date, std::span<const Span> quiet) const;
   Slot slot_at(TimePoint planned, TimePoint end) const;
   std::optional<TimePoint> quiet_until(TimePoint now) const;
 
@@ -79,6 +79,7 @@ class Schedule {
   std::vector<Window> windows_;
   std::vector<Window> quiet_;
   std::bitset<7> weekdays_;
+  std::chrono::days reach_{0};  // a date's slots are due less than so many days after its beginning
 };
 
 }  // namespace bobby::bot
