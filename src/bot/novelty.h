@@ -50,7 +50,7 @@ struct NoveltyLimits {
 };
 
 /// Texts there were before, and how a new one compares with them. A hundred thousand posts take
-/// some 60 MB. Texts are UTF-8. Not for use from several threads at once while texts are added.
+/// some 130 MB. Texts are UTF-8. Not for use from several threads at once while texts are added.
 class NoveltyIndex {
  public:
   explicit NoveltyIndex(NoveltyLimits limits = {}) : limits_(limits) {}
