@@ -38,6 +38,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"bluesky", {"http", "base"}},
       {"store", {"base"}},
       {"hub", {"http", "model", "lora", "gguf", "tensor", "safetensors", "tokenizer", "base"}},
+      {"bot", {"voice", "posts", "bluesky", "store", "base"}},
       {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},
       {"api",
        {"app", "posts", "generation", "voice", "model", "lora", "tokenizer", "tensor", "base"}},

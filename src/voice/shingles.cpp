@@ -1,13 +1,13 @@
-#include "data/shingles.h"
+#include "voice/shingles.h"
 
 #include <algorithm>
 #include <limits>
 
-#include "data/hashing.h"
-#include "data/post_text.h"
+#include "base/hashing.h"
+#include "voice/folded_words.h"
 #include "voice/utf8.h"
 
-namespace bobby::data {
+namespace bobby {
 namespace {
 
 constexpr std::size_t kLetters = 5;
@@ -90,4 +90,4 @@ Bands min_hash_bands(const std::vector<std::uint32_t>& set) {
   return bands;
 }
 
-}  // namespace bobby::data
+}  // namespace bobby

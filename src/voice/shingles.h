@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace bobby::data {
+namespace bobby {
 
 /// Hashes of every five letters in a row of folded_words(text), sorted, each once; a shorter text
 /// is one of its own, and one without words has none.
@@ -23,4 +23,4 @@ using Bands = std::array<std::uint32_t, kBands>;
 /// Precondition: `set` is not empty.
 Bands min_hash_bands(const std::vector<std::uint32_t>& set);
 
-}  // namespace bobby::data
+}  // namespace bobby

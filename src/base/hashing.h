@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace bobby::data {
+namespace bobby {
 
 /// Spreads the bits of a number over all of it (the finalizer of SplitMix64).
 constexpr std::uint64_t mix(std::uint64_t x) {
@@ -26,4 +26,4 @@ constexpr std::uint64_t text_hash(std::string_view text) {
   return mix(hash);
 }
 
-}  // namespace bobby::data
+}  // namespace bobby

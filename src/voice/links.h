@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace bobby::data {
+namespace bobby {
 
 /// Where a web address stands in a text: bytes [begin, end).
 struct LinkSpan {
@@ -26,4 +26,4 @@ std::string replace_links(std::string_view text,
 /// `text` without links.
 std::string without_links(std::string_view text);
 
-}  // namespace bobby::data
+}  // namespace bobby

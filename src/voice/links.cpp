@@ -1,9 +1,9 @@
-#include "data/links.h"
+#include "voice/links.h"
 
 #include <algorithm>
 #include <cstdint>
 
-namespace bobby::data {
+namespace bobby {
 namespace {
 
 bool is_word(char c) {
@@ -81,4 +81,4 @@ std::string without_links(std::string_view text) {
   return replace_links(text, [](std::string_view) { return std::string(); });
 }
 
-}  // namespace bobby::data
+}  // namespace bobby
