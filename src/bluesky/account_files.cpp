@@ -45,13 +45,13 @@ std::vector<std::string> logged_in_accounts(const fs::path& accounts) {
   return dids;
 }
 
-Result<FileLock> AccountFiles::lock(const http::Watch& watch) const {
+Result<FileLock> AccountFiles::lock(const net::Watch& watch) const {
   constexpr std::chrono::milliseconds kPause{50};
   constexpr int kMostPauses = 2400;  // longer than a request may take
   for (int pauses = 0; pauses < kMostPauses; ++pauses) {
     BOBBY_TRY(auto lock, FileLock::take(folder_ / kLockFile));
     if (lock) return std::move(*lock);
-    http::wait(kPause, watch);
+    net::wait(kPause, watch);
   }
   return fail({.code = ErrorCode::kBusy,
                .where = (folder_ / kLockFile).string(),
@@ -69,7 +69,7 @@ Result<std::optional<SessionData>> AccountFiles::session() const {
                   .service = text_or_none(parsed, "service")};
   data.access = text_or_none(parsed, "access");
   data.refresh = text_or_none(parsed, "refresh");
-  const auto service = http::server_url(data.account.service);
+  const auto service = net::server_url(data.account.service);
   if (!is_did(data.account.did) || !service || data.access.empty() || data.refresh.empty())
     return fail({.code = ErrorCode::kMalformed,
                  .where = path.string(),

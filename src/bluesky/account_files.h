@@ -34,7 +34,7 @@ class AccountFiles {
   explicit AccountFiles(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   /// Held by one at a time, among processes and threads. Waits; kBusy after two minutes; kIo.
-  Result<FileLock> lock(const http::Watch& watch) const;
+  Result<FileLock> lock(const net::Watch& watch) const;
 
   /// Nothing: there is none. kMalformed, kIo.
   Result<std::optional<SessionData>> session() const;

@@ -106,15 +106,14 @@ Card card_of_page(const std::string& url, std::string_view html) {
   return card;
 }
 
-Result<Card> fetch_card(const http::Get& get, const std::string& url) {
-  if (!url.starts_with("https://") &&
-      !(http::is_plain_http(url) && http::leads_to_this_machine(url)))
+Result<Card> fetch_card(const net::Get& get, const std::string& url) {
+  if (!url.starts_with("https://") && !(net::is_plain_http(url) && net::leads_to_this_machine(url)))
     return fail(
-        {.code = ErrorCode::kUsage, .where = http::shown_url(url), .problem = "is not https"});
-  BOBBY_TRY(const http::Answer answer, get(url));
+        {.code = ErrorCode::kUsage, .where = net::shown_url(url), .problem = "is not https"});
+  BOBBY_TRY(const net::Answer answer, get(url));
   if (answer.status != 200)
     return fail({.code = ErrorCode::kIo,
-                 .where = http::shown_url(url),
+                 .where = net::shown_url(url),
                  .problem = fmt::format("answers with status {}", answer.status)});
   return card_of_page(url, answer.body);
 }

@@ -14,7 +14,7 @@ namespace bobby::bluesky {
 Card card_of_page(const std::string& url, std::string_view html);
 
 /// Gets a page and makes its card. kUsage for what is no https URL; kIo for another status than
-/// 200; http::Get's errors.
-Result<Card> fetch_card(const http::Get& get, const std::string& url);
+/// 200; net::Get's errors.
+Result<Card> fetch_card(const net::Get& get, const std::string& url);
 
 }  // namespace bobby::bluesky

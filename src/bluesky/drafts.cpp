@@ -138,7 +138,7 @@ DraftResult RemoteDrafts::remove(const std::string& id) {
 
 Result<DraftPage> RemoteDrafts::list(const std::string& cursor) {
   XrpcCall call{.method = "app.bsky.draft.getDrafts", .query = "limit=50", .is_query = true};
-  if (!cursor.empty()) call.query += "&cursor=" + http::escape_query(cursor);
+  if (!cursor.empty()) call.query += "&cursor=" + net::escape_query(cursor);
   XrpcReply reply = session_.call(std::move(call), Spending::kRead);
   const json output = reply.output;
   if (DraftResult result = result_of(std::move(reply), "");

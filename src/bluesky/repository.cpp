@@ -153,10 +153,10 @@ Result<std::optional<StoredRecord>> Repository::get(const std::string& collectio
                                                     const std::string& key) {
   BOBBY_CHECK(check_address(collection, key));
   const std::string& did = session_.account().did;
-  BOBBY_TRY(const http::Answer answer,
+  BOBBY_TRY(const net::Answer answer,
             session_.get("com.atproto.repo.getRecord",
-                         fmt::format("repo={}&collection={}&rkey={}", http::escape_query(did),
-                                     http::escape_query(collection), http::escape_query(key))));
+                         fmt::format("repo={}&collection={}&rkey={}", net::escape_query(did),
+                                     net::escape_query(collection), net::escape_query(key))));
   const std::string where = fmt::format("at://{}/{}/{}", did, collection, key);
   const json body = json::parse(answer.body, nullptr, false);
   if (answer.status != 200) {

@@ -219,7 +219,7 @@ XrpcReply Session::call(XrpcCall call, Spending what, std::int64_t count) {
   return reply;
 }
 
-Result<http::Answer> Session::get(const std::string& method, const std::string& query) {
+Result<net::Answer> Session::get(const std::string& method, const std::string& query) {
   return settings_.transport.get(
       fmt::format("{}/xrpc/{}?{}", data_.account.service, method, query));
 }

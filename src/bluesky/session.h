@@ -19,7 +19,7 @@ struct SessionSettings {
   /// Of the account alone: its session (mode 0600) and its budget are kept there. account_folder().
   std::filesystem::path folder;
   std::function<TimePoint()> now = [] { return std::chrono::system_clock::now(); };
-  http::Watch watch = {};  ///< called while another process's refresh is waited for
+  net::Watch watch = {};  ///< called while another process's refresh is waited for
 };
 
 struct Credentials {
@@ -50,7 +50,7 @@ class Session {
   XrpcReply call(XrpcCall call, Spending what, std::int64_t count = 1);
 
   /// Asks without a token, again where a try fails.
-  Result<http::Answer> get(const std::string& method, const std::string& query);
+  Result<net::Answer> get(const std::string& method, const std::string& query);
 
   /// Ends the session at the server, where that can be reached, and forgets it here. kIo.
   Result<void> log_out();

@@ -60,7 +60,7 @@ std::optional<std::int64_t> number_of(const std::string* text) {
   return number;
 }
 
-ServerLimit limit_of(const http::Answer& answer) {
+ServerLimit limit_of(const net::Answer& answer) {
   constexpr std::int64_t kLatest = 100'000'000'000;
   ServerLimit limit;
   limit.remaining = number_of(answer.header("ratelimit-remaining"));
@@ -71,8 +71,8 @@ ServerLimit limit_of(const http::Answer& answer) {
   return limit;
 }
 
-http::Request request_of(const XrpcCall& call) {
-  http::Request request{.url = call.service + "/xrpc/" + call.method};
+net::Request request_of(const XrpcCall& call) {
+  net::Request request{.url = call.service + "/xrpc/" + call.method};
   if (!call.query.empty()) request.url += "?" + call.query;
   request.headers.push_back("Accept: application/json");
   if (!call.token.empty()) request.headers.push_back("Authorization: Bearer " + call.token);
@@ -104,7 +104,7 @@ Outcome judge(int status, const XrpcReply& reply) {
 
 Error error_of(const XrpcCall& call, const XrpcReply& reply) {
   Error error{.code = ErrorCode::kIo,
-              .where = http::shown_url(call.service + "/xrpc/" + call.method)};
+              .where = net::shown_url(call.service + "/xrpc/" + call.method)};
   const std::string said = told(reply.output);
   error.problem =
       fmt::format("answers with status {}{}{}", reply.status, said.empty() ? "" : ": ", said);
@@ -154,9 +154,9 @@ std::string_view outcome_name(Outcome outcome) {
   return "unknown";
 }
 
-XrpcReply call_xrpc(const http::Ask& ask, const XrpcCall& call, TimePoint now) {
+XrpcReply call_xrpc(const net::Ask& ask, const XrpcCall& call, TimePoint now) {
   XrpcReply reply;
-  http::Exchange exchange = ask(request_of(call));
+  net::Exchange exchange = ask(request_of(call));
   if (!exchange.answer) {
     reply.verdict.error = std::move(exchange.answer).error();
     const bool is_refused = reply.verdict.error.code == ErrorCode::kUsage;
@@ -165,7 +165,7 @@ XrpcReply call_xrpc(const http::Ask& ask, const XrpcCall& call, TimePoint now) {
                                                       : Outcome::kLater;
     return reply;
   }
-  const http::Answer& answer = *exchange.answer;
+  const net::Answer& answer = *exchange.answer;
   reply.status = answer.status;
   reply.limit = limit_of(answer);
   reply.output = json::parse(answer.body, nullptr, false);
@@ -174,7 +174,7 @@ XrpcReply call_xrpc(const http::Ask& ask, const XrpcCall& call, TimePoint now) {
       reply.verdict.outcome = Outcome::kDone;
     } else {
       reply.verdict.error = {.code = ErrorCode::kMalformed,
-                             .where = http::shown_url(call.service + "/xrpc/" + call.method),
+                             .where = net::shown_url(call.service + "/xrpc/" + call.method),
                              .problem = "answers with something other than a JSON object"};
     }
     return reply;

@@ -8,14 +8,14 @@
 #include "base/result.h"
 #include "bluesky/rate_budget.h"
 #include "http/answer.h"
-#include "http/client.h"
+#include "http/request.h"
 
 namespace bobby::bluesky {
 
 /// The way to servers. `get` may ask again when a try fails; `ask` sends what it is given once.
 struct Transport {
-  http::Get get;
-  http::Ask ask;
+  net::Get get;
+  net::Ask ask;
 };
 
 /// What became of a request that changes something.
@@ -59,6 +59,6 @@ struct XrpcReply {
 };
 
 /// Sends it once and judges the answer.
-XrpcReply call_xrpc(const http::Ask& ask, const XrpcCall& call, TimePoint now);
+XrpcReply call_xrpc(const net::Ask& ask, const XrpcCall& call, TimePoint now);
 
 }  // namespace bobby::bluesky

@@ -10,10 +10,10 @@ namespace {
 
 using nlohmann::json;
 
-http::Answer answer_of(int status, const json& body) {
+net::Answer answer_of(int status, const json& body) {
   return {.status = status, .body = body.dump(), .wait = {}};
 }
-http::Answer error_of(int status, const std::string& name, const std::string& message) {
+net::Answer error_of(int status, const std::string& name, const std::string& message) {
   return answer_of(status, {{"error", name}, {"message", message}});
 }
 
@@ -31,7 +31,7 @@ std::string base64(const std::string& bytes) {
   return text;
 }
 
-std::string header(const http::Request& request, const std::string& name) {
+std::string header(const net::Request& request, const std::string& name) {
   for (const std::string& line : request.headers)
     if (line.starts_with(name + ": ")) return line.substr(name.size() + 2);
   return {};
@@ -66,11 +66,11 @@ json StubServer::make_tokens() {
 }
 
 Transport StubServer::transport() {
-  return {.get = [this](const std::string& url) -> Result<http::Answer> {
-            http::Exchange exchange = handle_request({.url = url});
+  return {.get = [this](const std::string& url) -> Result<net::Answer> {
+            net::Exchange exchange = handle_request({.url = url});
             return std::move(exchange.answer);
           },
-          .ask = [this](const http::Request& request) { return handle_request(request); }};
+          .ask = [this](const net::Request& request) { return handle_request(request); }};
 }
 
 SessionSettings StubServer::settings(const std::filesystem::path& folder) {
@@ -79,7 +79,7 @@ SessionSettings StubServer::settings(const std::filesystem::path& folder) {
   return settings;
 }
 
-http::Exchange StubServer::handle_request(const http::Request& request) {
+net::Exchange StubServer::handle_request(const net::Request& request) {
   requests.push_back(request);
   const std::string prefix = std::string(kUrl) + "/xrpc/";
   const std::string method =
@@ -90,7 +90,7 @@ http::Exchange StubServer::handle_request(const http::Request& request) {
   const Fault fault = queue.empty() ? Fault::kNone : queue.front();
   if (!queue.empty()) queue.pop_front();
   const auto lost = [&](bool may_have_arrived) {
-    return http::Exchange{
+    return net::Exchange{
         .answer = fail({.code = ErrorCode::kIo, .where = kUrl, .problem = "cannot be reached"}),
         .may_have_arrived = may_have_arrived};
   };
@@ -100,15 +100,15 @@ http::Exchange StubServer::handle_request(const http::Request& request) {
     case Fault::kServerError:
       return {.answer = error_of(500, "InternalServerError", "Internal Server Error")};
     case Fault::kForeignRefusal:
-      return {.answer = http::Answer{.status = 403, .body = "<html>Forbidden</html>", .wait = {}}};
+      return {.answer = net::Answer{.status = 403, .body = "<html>Forbidden</html>", .wait = {}}};
     case Fault::kTooMany: {
-      http::Answer many = error_of(429, "RateLimitExceeded", "Rate Limit Exceeded");
+      net::Answer many = error_of(429, "RateLimitExceeded", "Rate Limit Exceeded");
       many.wait = std::chrono::seconds(90);
       return {.answer = std::move(many)};
     }
     default: break;
   }
-  http::Answer done = answer(method, request);
+  net::Answer done = answer(method, request);
   done.headers = extra_headers;
   if (fault == Fault::kAnswerLost) return lost(true);
   if (fault == Fault::kAnswerGarbled) done.body = "{\"uri\": ";
@@ -117,7 +117,7 @@ http::Exchange StubServer::handle_request(const http::Request& request) {
   return {.answer = std::move(done)};
 }
 
-http::Answer StubServer::answer(const std::string& method, const http::Request& request) {
+net::Answer StubServer::answer(const std::string& method, const net::Request& request) {
   const json input = json::parse(request.body.value_or(""), nullptr, false);
   if (method == "com.atproto.repo.getRecord") return find(request.url);
   if (method.starts_with("com.atproto.server.")) return session(method, request, input);
@@ -128,7 +128,7 @@ http::Answer StubServer::answer(const std::string& method, const http::Request& 
   return write(method, input);
 }
 
-http::Answer StubServer::session(const std::string& method, const http::Request& request,
+net::Answer StubServer::session(const std::string& method, const net::Request& request,
                                  const json& input) {
   if (method.ends_with("createSession")) {
     if (input["identifier"] != kDid || input["password"] != kPassword)
@@ -150,7 +150,7 @@ http::Answer StubServer::session(const std::string& method, const http::Request&
   return answer_of(200, make_tokens());
 }
 
-http::Answer StubServer::write(const std::string& method, const json& input) {
+net::Answer StubServer::write(const std::string& method, const json& input) {
   const std::string path = input.value("collection", "") + "/" + input.value("rkey", "");
   const auto there = records.find(path);
   if (method.ends_with("applyWrites")) {
@@ -177,7 +177,7 @@ http::Answer StubServer::write(const std::string& method, const json& input) {
                          {"validationStatus", "valid"}});
 }
 
-http::Answer StubServer::find(const std::string& url) const {
+net::Answer StubServer::find(const std::string& url) const {
   const std::string path = query_value(url, "collection") + "/" + query_value(url, "rkey");
   const auto there = records.find(path);
   if (there == records.end())

@@ -51,7 +51,7 @@ class StubServer {
   std::map<std::string, nlohmann::json> records;  ///< by "collection/key"
   std::map<std::string, int> commits;             ///< how often a record was written, by that
   std::vector<std::string> asked;                 ///< methods, in order
-  std::vector<http::Request> requests;
+  std::vector<net::Request> requests;
   int refreshes = 0;
   int logins = 0;
 
@@ -61,12 +61,12 @@ class StubServer {
   static std::string cid_of(const nlohmann::json& record);
 
  private:
-  http::Exchange handle_request(const http::Request& request);
-  http::Answer answer(const std::string& method, const http::Request& request);
-  http::Answer session(const std::string& method, const http::Request& request,
+  net::Exchange handle_request(const net::Request& request);
+  net::Answer answer(const std::string& method, const net::Request& request);
+  net::Answer session(const std::string& method, const net::Request& request,
                        const nlohmann::json& input);
-  http::Answer write(const std::string& method, const nlohmann::json& input);
-  http::Answer find(const std::string& url) const;
+  net::Answer write(const std::string& method, const nlohmann::json& input);
+  net::Answer find(const std::string& url) const;
 
   std::string access_;
   // Until when each is taken: for two hours more once it was used, since the answer may be lost.
