@@ -107,6 +107,20 @@ TEST_F(SessionTest, OneRefreshForAllThatNeedIt) {
   EXPECT_EQ(server_.refreshes, 1);
 }
 
+TEST_F(SessionTest, OneRefreshAlsoWhenAllNeedItAtOnce) {
+  ASSERT_TRUE(log_in());
+  server_.now += hours(3);
+  std::vector<Session> sessions;
+  for (int i = 0; i < 8; ++i) sessions.push_back(opened());
+  std::vector<Outcome> outcomes(sessions.size());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < sessions.size(); ++i)
+    threads.emplace_back([&, i] { outcomes[i] = write(sessions[i]).verdict.outcome; });
+  for (std::thread& thread : threads) thread.join();
+  for (const Outcome outcome : outcomes) EXPECT_EQ(outcome, Outcome::kDone);
+  EXPECT_EQ(server_.refreshes, 1);
+}
+
 TEST_F(SessionTest, ALostRefreshLosesNothing) {
   ASSERT_TRUE(log_in());
   Session session = opened();

@@ -80,6 +80,7 @@ SessionSettings StubServer::settings(const std::filesystem::path& folder) {
 }
 
 net::Exchange StubServer::handle_request(const net::Request& request) {
+  const std::scoped_lock lock(mutex_);
   requests.push_back(request);
   const std::string prefix = std::string(kUrl) + "/xrpc/";
   const std::string method =
@@ -129,7 +130,7 @@ net::Answer StubServer::answer(const std::string& method, const net::Request& re
 }
 
 net::Answer StubServer::session(const std::string& method, const net::Request& request,
-                                 const json& input) {
+                                const json& input) {
   if (method.ends_with("createSession")) {
     if (input["identifier"] != kDid || input["password"] != kPassword)
       return error_of(401, "AuthenticationRequired",

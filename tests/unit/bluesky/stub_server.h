@@ -3,6 +3,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -64,10 +65,11 @@ class StubServer {
   net::Exchange handle_request(const net::Request& request);
   net::Answer answer(const std::string& method, const net::Request& request);
   net::Answer session(const std::string& method, const net::Request& request,
-                       const nlohmann::json& input);
+                      const nlohmann::json& input);
   net::Answer write(const std::string& method, const nlohmann::json& input);
   net::Answer find(const std::string& url) const;
 
+  std::mutex mutex_;  // of a request: they may come from several threads
   std::string access_;
   // Until when each is taken: for two hours more once it was used, since the answer may be lost.
   std::map<std::string, TimePoint> refresh_until_;
