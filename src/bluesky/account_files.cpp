@@ -75,9 +75,10 @@ Result<std::optional<SessionData>> AccountFiles::session() const {
                  .where = path.string(),
                  .problem = "holds no session",
                  .hint = kLogInAgain});
+  constexpr std::int64_t kLatest = 9'000'000'000;  // a time point counts to 2262
   const json until = parsed.value("good_until", json());
-  data.good_until =
-      TimePoint(std::chrono::seconds(until.is_number_integer() ? until.get<std::int32_t>() : 0));
+  const std::int64_t seconds = until.is_number_integer() ? until.get<std::int64_t>() : 0;
+  data.good_until = TimePoint(std::chrono::seconds(std::clamp<std::int64_t>(seconds, 0, kLatest)));
   return data;
 }
 

@@ -104,8 +104,11 @@ Result<std::optional<std::string>> read_private_file(const fs::path& path) {
 Result<void> write_private_file(const fs::path& path, std::string_view bytes) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   BOBBY_CHECK(make_private_folder(folder));
-  std::string partial = (folder / ("." + path.filename().string() + ".XXXXXX")).string();
-  const Descriptor file(::mkostemp(partial.data(), O_CLOEXEC));  // mode 0600
+  // One name for all, so that nothing stays behind of processes that were killed.
+  const std::string partial = (folder / ("." + path.filename().string() + ".partial")).string();
+  ::unlink(partial.c_str());
+  const Descriptor file(
+      ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (file.value() < 0) return io_error(errno, path, "cannot be written");
   Result<void> written = write_all(file.value(), bytes, path);
   if (written && std::rename(partial.c_str(), path.c_str()) != 0)

@@ -18,7 +18,8 @@ Result<void> make_private_folder(const std::filesystem::path& folder);
 Result<std::optional<std::string>> read_private_file(const std::filesystem::path& path);
 
 /// Writes a file (mode 0600) under another name, syncs and renames it: whoever reads `path` finds
-/// the old bytes or the new ones, whole, also after a loss of power. kIo.
+/// the old bytes or the new ones, whole, also after a loss of power. One writer at a time: see
+/// FileLock. kIo.
 Result<void> write_private_file(const std::filesystem::path& path, std::string_view bytes);
 
 /// A lock on a file, which is made where there is none. Ends with the process at the latest.

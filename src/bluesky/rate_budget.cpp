@@ -143,8 +143,8 @@ std::string RateBudget::to_json() const {
 }
 
 Result<RateBudget> RateBudget::from_json(std::string_view text) {
-  constexpr std::size_t kMostRows = 10'000;  // one a minute of a day, and some
-  constexpr std::int64_t kLatest = 100'000'000'000;
+  constexpr std::size_t kMostRows = 10'000;        // one a minute of a day, and some
+  constexpr std::int64_t kLatest = 9'000'000'000;  // a time point counts to 2262
   const auto malformed = [](std::string_view key) {
     return fail({.code = ErrorCode::kMalformed,
                  .where = key.empty() ? "" : "key '" + std::string(key) + "'",

@@ -128,7 +128,10 @@ Result<void> Session::adopt(const json& tokens) {
                  .problem = "answers with another account's session",
                  .expected = data_.account.did,
                  .found = did == nullptr ? "none" : did->substr(0, 200)});
-  if (handle != nullptr && is_handle(*handle)) data_.account.handle = *handle;
+  // What a server says where the handle leads elsewhere by now.
+  constexpr std::string_view kNoHandle = "handle.invalid";
+  if (handle != nullptr && is_handle(*handle) && *handle != kNoHandle)
+    data_.account.handle = *handle;
   data_.access = *access;
   data_.refresh = *refresh;
   data_.good_until = good_until(data_.access, now());

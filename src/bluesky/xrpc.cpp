@@ -61,13 +61,14 @@ std::optional<std::int64_t> number_of(const std::string* text) {
 }
 
 ServerLimit limit_of(const net::Answer& answer) {
-  constexpr std::int64_t kLatest = 100'000'000'000;
+  constexpr std::int64_t kLatest = 9'000'000'000;  // a time point counts to 2262
+  constexpr seconds kLongestWait{366 * 86'400};
   ServerLimit limit;
   limit.remaining = number_of(answer.header("ratelimit-remaining"));
   if (const auto reset = number_of(answer.header("ratelimit-reset"));
       reset && *reset > 0 && *reset < kLatest)
     limit.reset = TimePoint(seconds(*reset));
-  if (answer.wait) limit.wait = std::clamp(*answer.wait, seconds(0), seconds(kLatest));
+  if (answer.wait) limit.wait = std::clamp(*answer.wait, seconds(0), kLongestWait);
   return limit;
 }
 
@@ -77,7 +78,9 @@ net::Request request_of(const XrpcCall& call) {
   request.headers.push_back("Accept: application/json");
   if (!call.token.empty()) request.headers.push_back("Authorization: Bearer " + call.token);
   if (call.is_query) return request;
-  request.body = call.input.is_null() ? std::string() : call.input.dump();
+  request.body = call.input.is_null()
+                     ? std::string()
+                     : call.input.dump(-1, ' ', false, json::error_handler_t::replace);
   // Without a body there is no type of it either: libcurl would name one.
   request.headers.push_back(call.input.is_null() ? "Content-Type:"
                                                  : "Content-Type: application/json");

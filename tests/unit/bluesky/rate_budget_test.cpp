@@ -102,6 +102,7 @@ TEST(RateBudget, IsKeptAsText) {
        {"", "{}", "[]", R"({"version":2})", R"({"version":1,"writes":[],"logins":[]})",
         R"({"version":1,"writes":[[1]],"logins":[],"blocked":{}})",
         R"({"version":1,"writes":[[-1,1]],"logins":[],"blocked":{}})",
+        R"({"version":1,"writes":[[9000000001,1]],"logins":[],"blocked":{}})",
         R"({"version":1,"writes":[[1,1e30]],"logins":[],"blocked":{}})",
         R"({"version":1,"writes":[],"logins":[],"blocked":{"writes":"soon"}})"})
     EXPECT_FALSE(RateBudget::from_json(text)) << text;
