@@ -16,6 +16,7 @@ pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)   # PkgConfig::pcre
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)  # PkgConfig::utf8proc
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # PkgConfig::libzip
 find_package(CURL 7.85 REQUIRED)       # CURL::libcurl
+find_package(LibXml2 REQUIRED)           # LibXml2::LibXml2
 find_package(SQLite3 3.37 REQUIRED)     # SQLite::SQLite3
 find_package(yaml-cpp REQUIRED)         # yaml-cpp
 find_package(date REQUIRED)             # date::date-tz: time zones, which g++ 12 has not

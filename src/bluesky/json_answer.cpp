@@ -8,7 +8,14 @@
 namespace bobby::bluesky {
 namespace {
 
-// {"error": "RepoNotFound", "message": "..."}: what an XRPC server says of a failure.
+bool is_missing(const nlohmann::json& body) {
+  const std::string* name = text_of(body, "error");
+  return name != nullptr && (*name == "RepoNotFound" || *name == "RecordNotFound" ||
+                             *name == "HandleNotFound" || *name == "NotFound");
+}
+
+}  // namespace
+
 std::string told(const nlohmann::json& body) {
   constexpr std::size_t kShown = 200;
   const std::string* name = text_of(body, "error");
@@ -20,14 +27,6 @@ std::string told(const nlohmann::json& body) {
       text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
   return text.substr(0, kShown);
 }
-
-bool is_missing(const nlohmann::json& body) {
-  const std::string* name = text_of(body, "error");
-  return name != nullptr && (*name == "RepoNotFound" || *name == "RecordNotFound" ||
-                             *name == "HandleNotFound" || *name == "NotFound");
-}
-
-}  // namespace
 
 const std::string* text_of(const nlohmann::json& object, std::string_view key) {
   if (!object.is_object()) return nullptr;

@@ -66,6 +66,12 @@ HeaderList Client::prepare(Transfer& transfer, const Request& request) {
   curl_easy_setopt(handle, CURLOPT_FOLLOWLOCATION, follow ? 1L : 0L);
   curl_easy_setopt(handle, CURLOPT_MAXREDIRS, kMostRedirects);
   curl_easy_setopt(handle, CURLOPT_NOBODY, request.head ? 1L : 0L);
+  if (request.body) {
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body->size()));
+    curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body->c_str());
+    curl_easy_setopt(handle, CURLOPT_FRESH_CONNECT, 1L);
+  }
   // What libcurl can unpack; a HEAD asks how long the thing itself is.
   curl_easy_setopt(handle, CURLOPT_ACCEPT_ENCODING, request.head ? "identity" : "");
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS,
@@ -121,6 +127,17 @@ Result<Answer> Client::send(const Request& request) {
     BOBBY_TRY(const auto time, backoff.next(asked, shown_url(request.url)));
     wait(time, settings_.watch);
   }
+}
+
+Exchange Client::ask_once(const Request& request) {
+  if (auto checked = check_scheme(request.url, settings_.plain_http_to_loopback); !checked)
+    return {.answer = fail(std::move(checked).error())};
+  bool may_pass = false;
+  Exchange exchange{.answer = send_once(request, may_pass)};
+  long bytes_sent = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_REQUEST_SIZE, &bytes_sent);
+  exchange.may_have_arrived = bytes_sent > 0;
+  return exchange;
 }
 
 }  // namespace bobby::net

@@ -9,6 +9,7 @@
 #include "http/answer.h"
 #include "http/backoff.h"
 #include "http/curl_handles.h"
+#include "http/request.h"
 
 namespace bobby::net {
 
@@ -20,15 +21,6 @@ struct ClientSettings {
   /// http:// to this machine, for a server under test; anything else is https.
   bool plain_http_to_loopback = false;
   Watch watch = {};
-};
-
-struct Request {
-  std::string url;
-  bool head = false;                      ///< HEAD, else GET
-  std::vector<std::string> headers = {};  ///< "Name: value"
-  /// At most three redirects are followed, and from https to https alone; else a redirect is an
-  /// answer.
-  bool follow = false;
 };
 
 /// Asks over HTTPS, one question after the other, over connections that it keeps. A try that fails
@@ -45,6 +37,9 @@ class Client {
   /// for an answer that is too long; kBusy for a server that asks for more patience than there is;
   /// kIo for all other failures.
   Result<Answer> send(const Request& request);
+  /// Sends it once, whatever comes of it. A POST goes over a connection of its own: over a kept one
+  /// that was closed meanwhile it might be sent a second time.
+  Exchange ask_once(const Request& request);
   /// GET, with redirects followed.
   Result<Answer> get(const std::string& url) { return send({.url = url, .follow = true}); }
 

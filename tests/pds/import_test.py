@@ -9,7 +9,8 @@ import tempfile
 import unittest
 import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from network import ROOT, Network
+
 BOBBY = pathlib.Path(os.environ.get("BOBBY_BINARY", ROOT / "build/release/bin/bobby"))
 PLAIN_POSTS = 230  # three pages of a listing
 
@@ -23,38 +24,12 @@ WORDS = [
 ]
 
 
-class Network:
-    """The servers, filled with what server.mjs says; `with` ends them."""
-
-    def __init__(self, folder: pathlib.Path):
-        home = pathlib.Path(os.environ["BOBBY_PDS"])
-        # Node finds packages beside a module's own file.
-        script = pathlib.Path(shutil.copy(pathlib.Path(__file__).with_name("server.mjs"), home))
-        self.process = subprocess.Popen(
-            [home / "node/bin/node", script, folder / "pds", str(PLAIN_POSTS)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError(f"the PDS did not start: {self.process.wait()}")
-        vars(self).update(json.loads(line))
-
-    def repository(self, did: str) -> bytes:
-        url = f"{self.service}/xrpc/com.atproto.sync.getRepo?did={did}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return answer.read()
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
-
-
 class ImportTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="bobby-pds-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder)
-        cls.network = Network(cls.folder)
+        cls.network = Network(cls.folder, PLAIN_POSTS)
         cls.addClassCleanup(cls.network.close)
         cls.car = cls.folder / "alice.car"
         cls.car.write_bytes(cls.network.repository(cls.network.alice))

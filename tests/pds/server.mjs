@@ -50,8 +50,9 @@ async function startPds(plcUrl) {
     plcRotationKeyK256PrivateKeyHex: hex(32),
     serviceHandleDomains: ['.test'],
     disableSsrfProtection: true,
-    bskyAppViewUrl: nowhere,
+    bskyAppViewUrl: process.env.BOBBY_APP_VIEW ?? nowhere,
     bskyAppViewDid: 'did:web:nowhere.test',
+    rateLimitsEnabled: 'BOBBY_RATE_LIMITS' in process.env,
     logEnabled: false,
   };
   const pds = await PDS.create(envToCfg(env), envToSecrets(env));

@@ -126,5 +126,65 @@ TEST_F(ClientTest, WhoWatchesMayStopIt) {
       << "while it waits, too";
 }
 
+TEST_F(ClientTest, SendsOnceWhatIsSentOnce) {
+  const auto sent = [&](std::vector<std::string> script) {
+    server_ = std::make_unique<ScriptedServer>(std::move(script));
+    return Client(settings_).ask_once({.url = server_->url() + "/x", .body = "{}"});
+  };
+  const Exchange good = sent({answer(200, "done", "X-Name: value\r\n")});
+  ASSERT_TRUE(good.answer) << good.answer.error().to_string();
+  EXPECT_EQ(good.answer->body, "done");
+  EXPECT_EQ(*good.answer->header("x-name"), "value");
+  const Exchange busy = sent({answer(503, ""), answer(200, "")});
+  ASSERT_TRUE(busy.answer);
+  EXPECT_EQ(busy.answer->status, 503);
+  EXPECT_EQ(server_->connections(), 1);
+  const Exchange moved = sent({answer(302, "", "Location: /y\r\n"), answer(200, "")});
+  ASSERT_TRUE(moved.answer);
+  EXPECT_EQ(moved.answer->status, 302);
+}
+
+TEST_F(ClientTest, KnowsWhetherARequestMayHaveArrived) {
+  settings_.timeout = 300ms;
+  for (const std::string& text :
+       {std::string(), std::string("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhalf")}) {
+    server_ = std::make_unique<ScriptedServer>(std::vector<std::string>{text});
+    const Exchange lost = Client(settings_).ask_once({.url = server_->url(), .body = "{}"});
+    EXPECT_FALSE(lost.answer);
+    EXPECT_TRUE(lost.may_have_arrived) << text;
+    EXPECT_EQ(server_->connections(), 1);
+  }
+  for (const char* url : {"http://127.0.0.1:1/", "http://192.0.2.1/", "ftp://127.0.0.1/"}) {
+    const Exchange none = Client(settings_).ask_once({.url = url, .body = "{}"});
+    EXPECT_FALSE(none.answer);
+    EXPECT_FALSE(none.may_have_arrived) << url;
+  }
+}
+
+TEST_F(ClientTest, APostGoesOverAConnectionOfItsOwn) {
+  ScriptedServer server({answer(200, "one"), answer(200, "two")});
+  Client client(settings_);
+  ASSERT_TRUE(client.ask_once({.url = server.url(), .body = "{}"}).answer);
+  const Exchange second = client.ask_once({.url = server.url(), .body = "{}"});
+  ASSERT_TRUE(second.answer);
+  EXPECT_EQ(second.answer->body, "two");
+  EXPECT_EQ(server.connections(), 2);
+}
+
+TEST(ServerUrl, IsOneOfAServer) {
+  EXPECT_EQ(server_url("https://pds.example").value(), "https://pds.example");
+  EXPECT_EQ(server_url("https://pds.example:8443/").value(), "https://pds.example:8443");
+  EXPECT_EQ(server_url("http://localhost:2583").value(), "http://localhost:2583");
+  EXPECT_EQ(server_url("http://[::1]:2583/").value(), "http://[::1]:2583");
+  for (const char* bad :
+       {"", "pds.example", "http://pds.example", "ftp://pds.example", "https://", "https://a@b.c",
+        "https://b.c/?q", "https://b.c/#f", "file:///etc", "http://127.0.0.1.example"})
+    EXPECT_FALSE(server_url(bad)) << bad;
+}
+
+TEST(EscapeQuery, LeavesNothingThatSeparates) {
+  EXPECT_EQ(escape_query("did:web:a&b=c d/ü"), "did%3Aweb%3Aa%26b%3Dc%20d%2F%C3%BC");
+}
+
 }  // namespace
 }  // namespace bobby::net
