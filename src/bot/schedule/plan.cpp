@@ -75,6 +75,22 @@ class Caps {
 
 }  // namespace
 
+TimePoint Schedule::allowed_from(TimePoint now, std::span<const TimePoint> posted) const {
+  // Quiet hours and caps may give way to one another a few times, not forever.
+  for (int change = 0; change < 100; ++change) {
+    const Caps caps(config_, zone_, now, posted);
+    if (const auto quiet = quiet_until(now))
+      now = *quiet;
+    else if (caps.day_is_full())
+      now = zone_.first(zone_.date_of(now) + days(1));
+    else if (caps.hour_is_full())
+      now = caps.hour_has_room();
+    else
+      return now;
+  }
+  return now;
+}
+
 Plan Schedule::plan(TimePoint now, TimePoint handled_until,
                     std::span<const TimePoint> posted) const {
   Plan plan;

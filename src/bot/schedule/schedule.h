@@ -62,6 +62,10 @@ class Schedule {
   /// was set back: nothing fires before it, and a note says so.
   Plan plan(TimePoint now, TimePoint handled_until, std::span<const TimePoint> posted) const;
 
+  /// The first moment from `now` on at which a post may go out, whether or not there is a slot:
+  /// no quiet hour, and room below both caps, which count `posted`.
+  TimePoint allowed_from(TimePoint now, std::span<const TimePoint> posted) const;
+
   const Zone& zone() const { return zone_; }
 
  private:
