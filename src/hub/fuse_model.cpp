@@ -14,6 +14,7 @@
 #include "hub/checkpoint_layout.h"
 #include "hub/checkpoint_writer.h"
 #include "hub/model_files.h"
+#include "lora/conversion.h"
 #include "lora/json_object.h"
 #include "safetensors/sharded.h"
 
@@ -83,7 +84,7 @@ class Planner {
     };
     if (module.path == kEmbedding && adapter_.dora)
       refuse("is an embedding, for which DoRA is not implemented");
-    if (module.path == kEmbedding && tied && adapter_.source == Adapter::Source::kPeft)
+    if (module.path == kEmbedding && tied && adapter_.source != Adapter::Source::kMlx)
       refuse("is adapted in its look-up alone, while the head shares its weights");
     if (module.path == "lm_head" && tied)
       refuse("is adapted, while its weights are those of the embedding");
@@ -347,6 +348,11 @@ Result<FusedModel> fuse_model(const fs::path& source, const Adapter& adapter,
                               const fs::path& folder, const FuseModelOptions& options,
                               const ProgressFn& progress) {
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(source));
+  if (adapter.paired_rows) {
+    BOBBY_TRY(const Adapter ordered,
+              in_checkpoint_order(adapter, config.model_type, config.head_dim));
+    return fuse_model(source, ordered, folder, options, progress);
+  }
   BOBBY_TRY(nlohmann::json json, read_json_object(source / "config.json"));
   if (options.requantize && !config.quantization)
     return fail({.code = ErrorCode::kUsage,
