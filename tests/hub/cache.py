@@ -24,7 +24,12 @@ def listing(folder: pathlib.Path) -> dict[str, tuple]:
 
 
 def named(listing_: dict[str, tuple]) -> dict[str, tuple]:
-    """As `listing`, with a long file's hash in place of its bytes: what a failed assertion can print."""
+    """As `listing`, with a long file's hash in place of its bytes: what a failed assertion can print.
+
+    Of the tag that marks a cache, the line that other programs look for: the rest says who made it.
+    """
+    listing_ = {name: entry if name != "CACHEDIR.TAG" else (*entry[:2], entry[2].splitlines()[0])
+                for name, entry in listing_.items()}
     return {name: entry if entry[0] != "file" or len(entry[2]) < 80 else
             (*entry[:2], hashlib.sha256(entry[2]).hexdigest(), len(entry[2])) for name, entry in listing_.items()}
 

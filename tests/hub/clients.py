@@ -39,12 +39,13 @@ class Machine:
 
     def start(self, *words, **popen) -> subprocess.Popen:
         return subprocess.Popen([str(BOBBY), *map(str, words)], env=self.environment, cwd=self.home, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **popen)
+                                **(dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) | popen))
 
-    def run(self, *words, timeout: float = 100, **popen) -> subprocess.CompletedProcess:
-        with self.start(*words, **popen) as process:
+    def run(self, *words, timeout: float = 100, text: str = "", **popen) -> subprocess.CompletedProcess:
+        """Runs a command to its end; `text` is what it reads."""
+        with self.start(*words, stdin=subprocess.PIPE, **popen) as process:
             try:
-                out, err = process.communicate(timeout=timeout)
+                out, err = process.communicate(text, timeout=timeout)
             except subprocess.TimeoutExpired:
                 process.kill()
                 out, err = process.communicate()

@@ -11,6 +11,7 @@ import http.server
 import json
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -105,10 +106,12 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, hub: "Hub", side: str):
+    def __init__(self, hub: "Hub", side: str, tls: ssl.SSLContext | None = None):
         super().__init__(("127.0.0.1", 0), Handler)
         self.hub = hub
         self.side = side
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def handle_error(self, *_):
@@ -127,7 +130,9 @@ def in_range(request: Request, answer: Answer) -> Answer:
     first, last = found.groups()
     begin = int(first) if first else max(0, size - int(last))
     end = min(int(last) + 1, size) if first and last else size
-    if begin >= size or begin >= end:
+    if first and last and int(last) < begin:
+        return answer
+    if begin >= size:
         return Answer(416, {"Content-Range": f"bytes */{size}"})
     headers = answer.headers | {"Content-Range": f"bytes {begin}-{end - 1}/{size}"}
     return Answer(206, headers, answer.body[begin:end])
@@ -149,7 +154,7 @@ def lfs_fields(file: File) -> dict:
 class Hub:
     """Both servers. `with` ends them. Everything they were asked is in `log`."""
 
-    def __init__(self, *repositories: Repository):
+    def __init__(self, *repositories: Repository, tls: ssl.SSLContext | None = None):
         self.repositories = {repository.name: repository for repository in repositories}
         self.renamed: dict[str, str] = {}
         self.tokens: set[str] = set()       # the ones that it knows
@@ -165,9 +170,10 @@ class Hub:
         self.content_etag = "md5"           # what the content server names its files by
         self.signature_seconds = 3600.0
         self.xet = False
-        self.hub_server = Server(self, "hub")
+        self.hub_server = Server(self, "hub", tls)
         self.content_server = Server(self, "content")
-        self.url = f"http://127.0.0.1:{self.hub_server.server_port}"
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.hub_server.server_port}"
         self.content_url = f"http://localhost:{self.content_server.server_port}"
 
     def __enter__(self):
@@ -343,7 +349,7 @@ class Hub:
             for files in repository.commits.values():
                 for file in files.values():
                     if file.lfs and file.sha256 == sha256:
-                        etag = hashlib.md5(file.data).hexdigest() if self.content_etag == "md5" else sha256
+                        etag = file.md5 if self.content_etag == "md5" else sha256
                         return Answer(200, {"ETag": f'"{etag}"', "Content-Type": "binary/octet-stream"}, file.data, file=True)
         return Answer(404, {"Content-Type": "application/xml"}, b"<Error><Code>NoSuchKey</Code></Error>")
 

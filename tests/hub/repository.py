@@ -30,6 +30,10 @@ class File:
         return hashlib.sha256(self.data).hexdigest()
 
     @functools.cached_property
+    def md5(self) -> str:
+        return hashlib.md5(self.data).hexdigest()
+
+    @functools.cached_property
     def git(self) -> str:
         """What git's tree names: an LFS file's pointer."""
         return git_hash(self.pointer if self.lfs else self.data)
