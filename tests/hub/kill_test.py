@@ -24,13 +24,12 @@ class Watcher(threading.Thread):
         self.wrong: list[str] = []
         self.rounds = 0
         self.stopped = threading.Event()
+        self.looking = threading.Lock()  # held by the test while it empties the cache itself
 
     def run(self):
         while not self.stopped.wait(0.01):
-            try:
+            with self.looking:
                 self.wrong += cache.wrong_bytes(self.machine.cache, self.repository)
-            except FileNotFoundError:
-                pass  # the test empties the cache
             self.rounds += 1
 
 
@@ -57,7 +56,8 @@ def test_kill_9(machine, hub, links):
         if process.returncode == 0:  # done before its moment came: from the start again
             finished += 1
             machine.check(repository, WANTED)
-            shutil.rmtree(machine.cache)
+            with watcher.looking:
+                shutil.rmtree(machine.cache)
     machine.pull("acme/tiny")
     watcher.stopped.set()
     watcher.join()

@@ -13,20 +13,28 @@ from repository import WANTED, Repository, model_files
 TOKEN = "hf_aVerySecretToken"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("certificate")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem", "-out", "certificate.pem"],
+def make_certificate(folder, names: str):
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a hub",
+                    "-addext", f"subjectAltName={names}", "-keyout", "key.pem", "-out", "certificate.pem"],
                    cwd=folder, check=True, capture_output=True)
     return folder
 
 
-@pytest.fixture
-def tls(certificate):
+def context_of(certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
     return context
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "DNS:localhost,IP:127.0.0.1")
+
+
+@pytest.fixture
+def tls(certificate):
+    return context_of(certificate)
 
 
 @pytest.fixture
@@ -68,10 +76,14 @@ def test_a_certificate_that_nobody_vouches_for(machine, hub, encrypted):
     assert not hub.log
 
 
-def test_a_certificate_of_another_name(machine, hub, encrypted):
-    machine.set(HF_ENDPOINT=hub.url.replace("127.0.0.1", "127.0.0.2"))
-    machine.refused("model", "pull", "acme/tiny")
+def test_a_certificate_of_another_name(machine, hub, encrypted, tmp_path):
+    other = make_certificate(tmp_path / "other", "DNS:elsewhere.example")
+    server = Server(hub, "hub", context_of(other))
+    machine.set(SSL_CERT_FILE=other / "certificate.pem", HF_ENDPOINT=f"https://127.0.0.1:{server.server_port}")
+    assert "certificate" in machine.refused("model", "pull", "acme/tiny").lower()
     assert not hub.log
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.mark.parametrize("path", ["/config.json", "/api/models/"])
