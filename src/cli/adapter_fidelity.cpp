@@ -9,6 +9,7 @@
 #include "app/voice_setup.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "cli/measure.h"
 #include "cli/page_file.h"
 #include "cli/pull_view.h"
 #include "fidelity/html_report.h"
@@ -148,9 +149,11 @@ Result<int> run(const Invocation& invocation) {
   console.end_progress();
   if (settings.given(Opt::kHtml))
     BOBBY_CHECK(write_page(settings.text(Opt::kHtml), fidelity::html_report(report)));
-  if (console.json())
-    console.print_json(fidelity::json_report(report));
-  else
+  if (console.json()) {
+    nlohmann::ordered_json json = fidelity::json_report(report);
+    json["peak_bytes"] = peak_rss_bytes();
+    console.print_json(json);
+  } else
     console.print_bytes(fidelity::text_report(report));
   return kDone;
 }

@@ -32,7 +32,9 @@ const std::vector<std::vector<std::string>> kCommands = {{"post"},
                                                          {"model", "quantize"},
                                                          {"model", "synth"},
                                                          {"model", "logits"},
+                                                         {"model", "fuse"},
                                                          {"adapter", "inspect"},
+                                                         {"adapter", "fidelity"},
                                                          {"data", "import"},
                                                          {"data", "inspect"},
                                                          {"tokenize"},
@@ -60,8 +62,7 @@ TEST_F(Cli, TheOverviewNamesWhatWorksAndNothingElse) {
   const Outcome outcome = run({"--help"});
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_TRUE(has(outcome.out, "model quantize"));
-  for (const char* later : {"  bot", "model fuse", "adapter export"})
-    EXPECT_FALSE(has(outcome.out, later)) << later;
+  EXPECT_FALSE(has(outcome.out, "  bot"));
 }
 
 TEST_F(Cli, ACommandOfALaterVersionSaysSo) {
