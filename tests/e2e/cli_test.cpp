@@ -67,7 +67,7 @@ TEST_F(Cli, TheOverviewNamesWhatWorksAndNothingElse) {
 
 TEST_F(Cli, ACommandOfALaterVersionSaysSo) {
   for (const std::vector<std::string>& words :
-       std::vector<std::vector<std::string>>{{"model", "pull", "a/b"}, {"bot", "run"}}) {
+       std::vector<std::vector<std::string>>{{"bot", "run"}, {"bot", "draft", "3"}}) {
     const Outcome outcome = run(words);
     EXPECT_EQ(outcome.exit_code, 2);
     EXPECT_TRUE(has(outcome.err, "is not in this version yet")) << outcome.err;
