@@ -31,7 +31,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"generation", {"model", "lora", "tokenizer", "backend.h", "base"}},
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
       {"data", {"voice", "base"}},
-      {"bluesky", {"base"}},
+      {"bluesky", {"voice", "base"}},
       {"store", {"base"}},
       {"hub", {"model", "lora", "tensor", "safetensors", "tokenizer", "base"}},
       {"server", {"generation", "posts", "voice", "model", "lora", "tokenizer", "store", "base"}},
