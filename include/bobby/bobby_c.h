@@ -59,7 +59,7 @@ typedef int32_t (*bobby_text_fn)(void* user, uint32_t index, int32_t attempt, co
  * files are read. */
 typedef struct bobby_generator_options {
   size_t size;
-  const char* model; /* a folder, an installed model's name or ORG/NAME in the Hugging Face cache */
+  const char* model; /* a folder, an installed model's name or ORG/NAME of the Hugging Face hub */
   const char* const* adapters; /* adapter_count folders or names, ":SCALE" for another scale */
   size_t adapter_count;
   const char* device;      /* "cpu", "reference", "cuda", "cuda:1" */

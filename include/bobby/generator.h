@@ -25,8 +25,8 @@ using ProgressFn = std::function<void(const Progress&)>;
 /// Where a Generator finds its model, and where it runs. "" and 0 mean the default, which is that
 /// of `bobby post`. Neither BOBBY_* variables nor config files are read.
 struct GeneratorOptions {
-  std::string model = {};  ///< a folder, an installed model's name, or ORG/NAME[@revision] in the
-                           ///< Hugging Face cache; "": the demo model
+  std::string model = {};  ///< a folder, an installed model's name, or ORG/NAME[@revision] of the
+                           ///< Hugging Face hub; "": the demo model
   std::vector<std::string> adapters = {};  ///< folders or names, ":SCALE" for another scale; summed
   std::string device = {};                 ///< "cpu", "reference", "cuda", "cuda:1"
   int threads = 0;                         ///< 0: one for each processor

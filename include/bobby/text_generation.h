@@ -18,7 +18,9 @@ struct Internal;  // the library's own way in
 /// Where a model, an adapter or a tokenizer lies; one of the two.
 struct Source {
   std::string path = {};  ///< a folder
-  std::string hf = {};    ///< ORG/NAME[@revision], looked up in the local Hugging Face cache
+  /// ORG/NAME[@revision] of the Hugging Face hub: what its cache lacks is downloaded, unless
+  /// HF_HUB_OFFLINE is set.
+  std::string hf = {};
 };
 
 /// Where a model runs; as in GeneratorOptions.

@@ -79,6 +79,8 @@ extern const Command kPost;
 extern const Command kServe;
 extern const Command kTrain;
 extern const Command kModelPull;
+extern const Command kModelList;
+extern const Command kModelRm;
 extern const Command kModelInspect;
 extern const Command kModelVerify;
 extern const Command kModelImportGguf;

@@ -7,12 +7,11 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,           &kServe,       &kTrain,
-    &kDataImport,     &kDataInspect, &kModelPull,
-    &kModelInspect,   &kModelVerify, &kModelImportGguf,
-    &kModelQuantize,  &kModelSynth,  &kModelLogits,
-    &kAdapterInspect, &kTokenize,    &kBench,
-    &kConfig,         &kCompletions, &kMan,
+    &kPost,         &kServe,       &kTrain,           &kDataImport,
+    &kDataInspect,  &kModelPull,   &kModelList,       &kModelRm,
+    &kModelInspect, &kModelVerify, &kModelImportGguf, &kModelQuantize,
+    &kModelSynth,   &kModelLogits, &kAdapterInspect,  &kTokenize,
+    &kBench,        &kConfig,      &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -22,7 +21,6 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"model list", "listing models"},
     {"model fuse", "merging an adapter into a model"},
     {"adapter export", "exporting adapters"},
     {"adapter import", "importing adapters"},

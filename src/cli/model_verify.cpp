@@ -6,9 +6,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app/device.h"
+#include "app/obtain.h"
 #include "base/safetensors_error.h"
 #include "cli/command.h"
 #include "cli/signals.h"
+#include "hub/cache/cached_repositories.h"
 #include "lora/adapter.h"
 #include "model/model.h"
 #include "safetensors/safetensors.h"
@@ -87,6 +89,22 @@ class Verifier {
       if (std::error_code status; fs::exists(folder / name, status)) check_tensors(folder / name);
   }
 
+  // The files of a repository in the cache, against the hashes that the hub gave.
+  Result<fs::path> check_cached(const hub::HubName& name) {
+    BOBBY_TRY(const hub::HubSettings its, hub_settings(invocation_.settings));
+    const ProgressFn progress = invocation_.console.progress();
+    BOBBY_TRY(hub::Verified verified,
+              hub::verify_cached(its.cache, name, [&](std::string_view file) {
+                progress({.phase = file, .done = 0, .total = 0});
+              }));
+    invocation_.console.end_progress();
+    for (const std::string& file : verified.unnamed)
+      invocation_.console.note(fmt::format("{}: nothing here says what hash it must have", file));
+    hashed_ = verified.files - verified.unnamed.size();
+    problems_ = std::move(verified.problems);
+    return std::move(verified.folder);
+  }
+
   Result<int> finish(const fs::path& path) {
     if (!problems_.empty()) return fail(join_errors(std::move(problems_)));
     Console& console = invocation_.console;
@@ -95,10 +113,12 @@ class Verifier {
                           {"ok", true},
                           {"tensors", tensors_},
                           {"bytes", bytes_},
+                          {"hashed", hashed_},
                           {"deep", invocation_.settings.flag(Opt::kDeep)}});
     else
       console.print(
-          fmt::format("{}: well formed, {} tensors, {} bytes{}", path.string(), tensors_, bytes_,
+          fmt::format("{}: well formed, {} tensors, {} bytes{}{}", path.string(), tensors_, bytes_,
+                      hashed_ > 0 ? fmt::format(", {} files as the hub has them", hashed_) : "",
                       invocation_.settings.flag(Opt::kDeep) ? ", every number finite" : ""));
     return kDone;
   }
@@ -137,17 +157,22 @@ class Verifier {
   std::vector<Error> problems_;
   std::size_t tensors_ = 0;
   std::uint64_t bytes_ = 0;
+  std::size_t hashed_ = 0;
   std::int64_t vocab_size_ = 0;
 };
 
 Result<int> run(const Invocation& invocation) {
-  const fs::path path = invocation.arguments.front();
-  std::error_code status;
-  if (!fs::exists(path, status))
-    return fail({.code = ErrorCode::kNotFound,
-                 .where = path.string(),
-                 .problem = "no such file or folder"});
+  fs::path path = invocation.arguments.front();
   Verifier verifier(invocation);
+  std::error_code status;
+  if (!fs::exists(path, status)) {
+    const auto name = hub::parse_hub_name(invocation.arguments.front());
+    if (!name)
+      return fail({.code = ErrorCode::kNotFound,
+                   .where = path.string(),
+                   .problem = "no such file or folder"});
+    BOBBY_TRY(path, verifier.check_cached(*name));
+  }
   if (!fs::is_directory(path, status))
     verifier.check_tensors(path);
   else if (fs::exists(path / "adapter_config.json", status))
@@ -158,10 +183,13 @@ Result<int> run(const Invocation& invocation) {
 }
 
 constexpr Argument kArguments[] = {
-    {"PATH", true, "A .safetensors file, a sharded index, a model folder or an adapter folder"}};
+    {"PATH|ORG/NAME", true,
+     "A .safetensors file, a sharded index, a model or adapter folder, or a repository in the "
+     "Hugging Face cache"}};
 constexpr Opt kOptions[] = {Opt::kDeep};
 constexpr Example kExamples[] = {
     {"bobby model verify ./Qwen3-8B-MLX-4bit", "header, tensors, config and tokenizer"},
+    {"bobby model verify ORG/NAME", "and every file against the hub's hash of it"},
     {"bobby model verify model.safetensors --deep", "one file, and every number in it"},
 };
 
@@ -173,7 +201,10 @@ const Command kModelVerify = {
     .summary = "check that a model, adapter or safetensors file is what it says",
     .description =
         "Checks a safetensors file, all shards of a model folder with its config and tokenizer, or "
-        "an adapter folder, and names everything that is wrong. Exits with 0 when all is well, 1 "
+        "an adapter folder, and names everything that is wrong. Of a repository in the Hugging "
+        "Face "
+        "cache, every file is also read and compared with the hub's hash of it. Exits with 0 when "
+        "all is well, 1 "
         "when not.",
     .arguments = kArguments,
     .options = kOptions,

@@ -39,6 +39,7 @@ void install_signal_handlers() {
   handle(SIGTERM, on_interrupt);
   handle(SIGALRM, on_alarm);
   handle(SIGPIPE, SIG_IGN);
+  handle(SIGXFSZ, SIG_IGN);
 }
 
 void let_work_end() {

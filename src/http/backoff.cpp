@@ -17,7 +17,8 @@ Result<std::chrono::milliseconds> Backoff::next(std::optional<std::chrono::secon
   if (asked && *asked > patience_.longest_wait)
     return fail({.code = ErrorCode::kBusy,
                  .where = where,
-                 .problem = fmt::format("asks to be left alone for {} seconds", asked->count()),
+                 .problem = fmt::format("is busy, and asks to be left alone for {} seconds",
+                                        asked->count()),
                  .hint = "try again later"});
   if (asked) return *asked;
   std::uniform_real_distribution<double> share(0.5, 1.0);

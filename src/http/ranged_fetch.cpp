@@ -227,6 +227,7 @@ void Fetch::start(Part& part) {
   CURL* const handle = part.easy.get();
   curl_easy_reset(handle);
   part.header_lines = request_.headers;
+  part.header_lines.emplace_back("Accept-Encoding: identity");
   if (same_origin(part.url, request_.url))
     part.header_lines.insert(part.header_lines.end(), request_.private_headers.begin(),
                              request_.private_headers.end());

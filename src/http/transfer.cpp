@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <fmt/format.h>
 #include <string_view>
 
@@ -69,6 +70,9 @@ HeaderList prepare_transfer(CURL* handle, const std::string& url,
   if (plain) curl_easy_setopt(handle, CURLOPT_PROXY, "");  // this machine needs none
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "bobby-posts");
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
+  // As in other programs: who vouches for servers, where that is not the system's own list.
+  if (const char* file = std::getenv("SSL_CERT_FILE"); file != nullptr && *file != '\0')
+    curl_easy_setopt(handle, CURLOPT_CAINFO, file);
   HeaderList list;
   for (const std::string& line : headers)
     if (curl_slist* longer = curl_slist_append(list.get(), line.c_str()); longer != nullptr) {

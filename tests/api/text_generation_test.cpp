@@ -68,6 +68,7 @@ TEST_F(TextGeneration, SourcesAreAFolderOrInTheHubCache) {
   EXPECT_EQ(code_of(bobby::load_model({.path = "a", .hf = "b/c"}).error()), "usage");
   EXPECT_EQ(code_of(bobby::load_model({.path = at("none")}).error()), "not_found");
   setenv("HF_HUB_CACHE", at("hub").c_str(), 1);
+  setenv("HF_HUB_OFFLINE", "1", 1);
   EXPECT_EQ(code_of(bobby::load_model({.hf = "no name"}).error()), "usage");
   const auto missing = bobby::load_model({.hf = "someone/tiny"});
   ASSERT_FALSE(missing);
@@ -81,6 +82,7 @@ TEST_F(TextGeneration, SourcesAreAFolderOrInTheHubCache) {
   EXPECT_TRUE(bobby::load_model({.hf = "someone/tiny"}));
   EXPECT_TRUE(bobby::load_tokenizer({.hf = "someone/tiny@abc123"}));
   unsetenv("HF_HUB_CACHE");
+  unsetenv("HF_HUB_OFFLINE");
 }
 
 TEST_F(TextGeneration, AModelServesWithOneTokenizer) {

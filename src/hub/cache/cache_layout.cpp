@@ -20,10 +20,11 @@ tl::unexpected<Error> io_error(const fs::path& path, std::string_view what,
                .problem = fmt::format("{}: {}", what, error.message())});
 }
 
-// The signature makes programs that back things up leave the cache out: bford.info/cachedir.
+// The signature makes programs that back things up leave the cache out. Byte for byte what the
+// hub's own library writes, whose cache it is.
 constexpr std::string_view kCacheTag =
     "Signature: 8a477f597d28d172789f06886806bc55\n"
-    "# This file is a cache directory tag created by bobby.\n"
+    "# This file is a cache directory tag created by huggingface_hub.\n"
     "# For information about cache directory tags, see:\n"
     "#\thttps://bford.info/cachedir/\n";
 
@@ -137,21 +138,27 @@ Result<void> CachedRepository::make_folders(const fs::path& pointer) const {
 Result<void> CachedRepository::link(std::string_view etag, const fs::path& pointer, bool symlinks,
                                     bool may_move) const {
   std::error_code error;
-  const fs::path partial = fmt::format("{}.{}.tmp", pointer.string(), random_suffix());
-  const fs::path target = fs::path(blob(etag)).lexically_relative(pointer.parent_path());
-  if (symlinks) fs::create_symlink(target, partial, error);
-  if (!symlinks || error) {
+  if (symlinks) {
+    const fs::path target = fs::path(blob(etag)).lexically_relative(pointer.parent_path());
+    fs::create_symlink(target, pointer, error);  // in one step
+    if (error == std::errc::file_exists) {
+      fs::remove(pointer, error);  // a link that led nowhere
+      fs::create_symlink(target, pointer, error);
+    }
+    if (!error) return {};
     error.clear();
-    if (may_move)
-      fs::rename(blob(etag), partial, error);
-    else
-      fs::copy_file(blob(etag), partial, error);
   }
-  if (!error) fs::rename(partial, pointer, error);
-  if (!error) return {};
-  std::error_code ignored;
-  fs::remove(partial, ignored);
-  return io_error(pointer, "cannot be made", error);
+  if (may_move) {
+    fs::rename(blob(etag), pointer, error);
+  } else {
+    const fs::path partial = incomplete(fmt::format("{}.{}", etag, random_suffix()));
+    fs::copy_file(blob(etag), partial, error);
+    if (!error) fs::rename(partial, pointer, error);
+    std::error_code ignored;
+    if (error) fs::remove(partial, ignored);
+  }
+  if (error) return io_error(pointer, "cannot be made", error);
+  return {};
 }
 
 }  // namespace bobby::hub

@@ -142,7 +142,7 @@ Result<Download::Outcome> Download::store() {
       lock.held() ? repository.incomplete(file_.etag)
                   : repository.incomplete(fmt::format("{}.{}", file_.etag, random_suffix()));
   BOBBY_TRY(IncompleteFile incomplete,
-            IncompleteFile::open(path, hash_kind(file_.etag), file_.size));
+            IncompleteFile::open(path, *hash_kind(file_.etag), file_.size));
   auto outcome = fetch(incomplete);
   if (!lock.held() && !outcome) incomplete.remove();
   return outcome;

@@ -91,6 +91,7 @@ Result<FileChoice> choose_files(const std::vector<std::string>& paths, Content c
                  "config.json and model*.safetensors, or adapter_config.json");
   const bool any = content == Content::kAny;
   const bool model = (any && (holds_model || !holds_adapter)) || content == Content::kModel;
+  choice.has_model = model && holds_model;
   if (model) chooser.take(kModelFiles, choice.small);
   if (model || content == Content::kTokenizer) chooser.take(kTokenizerFiles, choice.small);
   if ((any && holds_adapter) || content == Content::kAdapter) {

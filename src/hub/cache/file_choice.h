@@ -25,6 +25,7 @@ struct FileChoice {
   std::vector<std::string> small;    ///< with the index, if there is one
   std::vector<std::string> weights;  ///< when there is no index
   bool has_index = false;
+  bool has_model = false;
 };
 
 /// The files of `paths` that `content` needs: of a model, at the root, what `bobby` and mlx-lm

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -16,7 +17,9 @@ constexpr std::chrono::milliseconds kLook{50};
 int open_lock(const std::filesystem::path& file) {
   std::error_code ignored;
   std::filesystem::create_directories(file.parent_path(), ignored);
-  return ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kShared);
+  const int lock = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kShared);
+  if (lock >= 0) static_cast<void>(::fchmod(lock, kShared));  // another's stays as that one left it
+  return lock;
 }
 
 enum class Try : std::uint8_t { kHeld, kTaken, kNoLocks };

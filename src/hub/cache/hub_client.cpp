@@ -8,6 +8,7 @@
 #include "http/content_range.h"
 #include "http/url.h"
 #include "hub/cache/cache_layout.h"
+#include "hub/cache/content_hash.h"
 
 namespace bobby::hub {
 namespace {
@@ -54,17 +55,19 @@ std::string told(const net::Answer& answer) {
   return net::shown_url(header(answer, "X-Error-Message"));
 }
 
-Error refusal(const net::Answer& answer, const HubName& name, bool with_token) {
+Error refusal(const net::Answer& answer, const HubName& name, const HubSettings& settings) {
+  const bool with_token = !settings.token.empty();
   const std::string code = header(answer, "X-Error-Code");
   const int status = answer.status;
   Error error{.code = ErrorCode::kIo, .where = name.text()};
   if (code == "RevisionNotFound") {
     error.code = ErrorCode::kNotFound;
     error.problem = fmt::format("the repository has no revision \"{}\"", name.revision);
-  } else if (code == "GatedRepo" || status == 403) {
+  } else if (code == "GatedRepo") {
     error.problem = "is gated: the hub lets only those have it who accepted its terms";
-    error.hint = with_token ? "accept them on the hub's page, with the account of this token"
-                            : "accept them on the hub's page, and give its token in HF_TOKEN";
+    error.hint = fmt::format("accept them at {}/{}, {}", settings.endpoint, name.repository(),
+                             with_token ? "with the account of this token"
+                                        : "and give a token of that account in HF_TOKEN");
   } else if (status == 401 && with_token) {
     error.problem = "is not on the hub, or the token may not see it";
     error.hint = "check the name, and HF_TOKEN or the token file";
@@ -139,7 +142,7 @@ Result<Listing> HubClient::list(const HubName& name) {
   for (int redirects = 0; redirects <= kMostRedirects; ++redirects) {
     BOBBY_TRY(const net::Answer answer, ask(url, false));
     if (answer.status == 200) return parse_listing(answer.body, name.text());
-    if (!is_redirect(answer.status)) return fail(refusal(answer, name, !headers_.empty()));
+    if (!is_redirect(answer.status)) return fail(refusal(answer, name, settings_));
     BOBBY_TRY(url, net::redirect_target(url, header(answer, "Location")));
   }
   return fail(redirects_on(name.text()));
@@ -180,7 +183,7 @@ Result<RemoteFile> HubClient::find(const HubName& name, const std::string& path,
                  .problem = "the repository has no such file"});
   }
   if (answer.status != 200 && !is_redirect(answer.status))
-    return fail(refusal(answer, name, !headers_.empty()));
+    return fail(refusal(answer, name, settings_));
   if (head.commit.empty())
     return malformed(where, "the answer names no commit (X-Repo-Commit), so it is not a hub's");
   if (head.commit != name.revision)
@@ -193,7 +196,8 @@ Result<RemoteFile> HubClient::find(const HubName& name, const std::string& path,
   const std::string own = header(answer, "ETag");
   if (etag.empty()) etag = own;
   auto blob = normalized_etag(etag);
-  if (!blob) return malformed(where, "the hub gives no ETag that can name the file");
+  if (!blob || !hash_kind(*blob))
+    return malformed(where, "the hub gives no ETag that is a hash of the file's bytes");
   RemoteFile file{.path = path,
                   .commit = head.commit,
                   .etag = *std::move(blob),

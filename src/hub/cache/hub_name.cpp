@@ -46,7 +46,8 @@ std::optional<HubName> parse_hub_name(std::string_view text) {
   HubName hub{.organisation = std::string(repository.substr(0, slash)),
               .name = std::string(repository.substr(slash + 1))};
   if (at != std::string_view::npos) hub.revision = std::string(text.substr(at + 1));
-  if (!is_name(hub.organisation) || !is_name(hub.name) || !is_safe_path(hub.revision))
+  if (!is_name(hub.organisation) || !is_name(hub.name) || hub.name.ends_with(".git") ||
+      !is_safe_path(hub.revision))
     return std::nullopt;
   return hub;
 }

@@ -19,7 +19,8 @@ struct HubName {
 };
 
 /// None for what the hub would not take: names are up to 96 letters, digits, "-", "_" and ".", do
-/// not begin or end with "-" or ".", and hold no "--" or ".."; a revision is a safe relative path.
+/// not begin or end with "-" or "." nor end with ".git", and hold no "--" or ".."; a revision is a
+/// safe relative path.
 std::optional<HubName> parse_hub_name(std::string_view text);
 
 /// Whether `text` is a commit: 40 lower-case hex digits.

@@ -18,11 +18,30 @@ fs::path home(const VariableLookup& variable) {
   return variable("HOME").value_or(".");
 }
 
-// "~/x" as a shell would read it.
+// "$NAME" and "${NAME}" as a shell would read them; what is not set stays as it is.
+std::string with_variables(std::string_view text, const VariableLookup& variable) {
+  constexpr std::string_view kNameCharacters =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  std::string result;
+  for (auto dollar = text.find('$'); dollar != text.npos; dollar = text.find('$')) {
+    result += text.substr(0, dollar);
+    text.remove_prefix(dollar + 1);
+    const bool braced = text.starts_with('{');
+    const std::string_view rest = text.substr(braced ? 1 : 0);
+    const std::string_view name = rest.substr(0, rest.find_first_not_of(kNameCharacters));
+    const bool closed = !braced || rest.substr(name.size()).starts_with('}');
+    const auto value = closed ? variable(name) : std::nullopt;
+    result += value.value_or("$");
+    if (value) text.remove_prefix(name.size() + (braced ? 2 : 0));
+  }
+  return result.append(text);
+}
+
+// A path with "~/" at its beginning and variables in it.
 fs::path expanded(const std::string& text, const VariableLookup& variable) {
   if (text == "~") return home(variable);
-  if (text.starts_with("~/")) return home(variable) / text.substr(2);
-  return text;
+  if (text.starts_with("~/")) return home(variable) / with_variables(text.substr(2), variable);
+  return with_variables(text, variable);
 }
 
 fs::path huggingface_folder(const VariableLookup& variable) {

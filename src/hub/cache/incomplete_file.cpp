@@ -17,7 +17,7 @@ constexpr std::size_t kChunk = std::size_t{1} << 20;
 
 }  // namespace
 
-IncompleteFile::IncompleteFile(std::filesystem::path path, int file, std::optional<HashKind> kind,
+IncompleteFile::IncompleteFile(std::filesystem::path path, int file, HashKind kind,
                                std::optional<std::uint64_t> expected)
     : path_(std::move(path)), file_(file), kind_(kind), expected_(expected) {
   begin_hash();
@@ -46,12 +46,10 @@ tl::unexpected<Error> IncompleteFile::failed(const char* what) const {
 
 void IncompleteFile::begin_hash() {
   hash_.reset();
-  if (kind_ && (expected_ || *kind_ == HashKind::kSha256))
-    hash_.emplace(*kind_, expected_.value_or(0));
+  if (expected_ || kind_ == HashKind::kSha256) hash_.emplace(kind_, expected_.value_or(0));
 }
 
-Result<IncompleteFile> IncompleteFile::open(const std::filesystem::path& path,
-                                            std::optional<HashKind> kind,
+Result<IncompleteFile> IncompleteFile::open(const std::filesystem::path& path, HashKind kind,
                                             std::optional<std::uint64_t> size) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kMode);
   IncompleteFile incomplete(path, file, kind, size);
@@ -103,9 +101,8 @@ Result<void> IncompleteFile::clear() {
 
 Result<bool> IncompleteFile::is_whole(const std::string& etag, const net::Watch& watch) {
   if (expected_ && size_ != *expected_) return false;
-  if (!kind_) return true;
   if (hash_) return hash_->hex_digest() == etag;
-  BOBBY_TRY(const std::string digest, hash_file(path_, *kind_, watch));
+  BOBBY_TRY(const std::string digest, hash_file(path_, kind_, watch));
   return digest == etag;
 }
 

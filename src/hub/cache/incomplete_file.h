@@ -16,10 +16,8 @@ namespace bobby::hub {
 /// A blob that is still coming: its first bytes, in order, and their hash.
 class IncompleteFile {
  public:
-  /// Opens what a former pull left, or an empty file. `kind` none: the name says nothing of the
-  /// bytes; `size` none: it is not known yet. kIo.
-  static Result<IncompleteFile> open(const std::filesystem::path& path,
-                                     std::optional<HashKind> kind,
+  /// Opens what a former pull left, or an empty file. `size` none: it is not known yet. kIo.
+  static Result<IncompleteFile> open(const std::filesystem::path& path, HashKind kind,
                                      std::optional<std::uint64_t> size);
   IncompleteFile(IncompleteFile&& other) noexcept;
   IncompleteFile& operator=(IncompleteFile&&) = delete;
@@ -42,14 +40,14 @@ class IncompleteFile {
   void remove();
 
  private:
-  IncompleteFile(std::filesystem::path path, int file, std::optional<HashKind> kind,
+  IncompleteFile(std::filesystem::path path, int file, HashKind kind,
                  std::optional<std::uint64_t> expected);
   void begin_hash();
   tl::unexpected<Error> failed(const char* what) const;
 
   std::filesystem::path path_;
   int file_;
-  std::optional<HashKind> kind_;
+  HashKind kind_;
   std::optional<std::uint64_t> expected_;
   std::optional<ContentHash> hash_;  // none while the length is not known
   std::uint64_t size_ = 0;

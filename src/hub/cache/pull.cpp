@@ -41,7 +41,9 @@ bool has_weights(const fs::path& snapshot) {
   for (fs::directory_iterator entry(snapshot, status), end; !status && entry != end;
        entry.increment(status)) {
     const std::string name = entry->path().filename().string();
-    if (name.starts_with("model") && name.ends_with(".safetensors") &&
+    // A shard ("model-00001-of-00002") whose index has not come yet is not all of them.
+    const bool shard = name.find("-of-") != std::string::npos;
+    if (name.starts_with("model") && name.ends_with(".safetensors") && !shard &&
         fs::exists(entry->path(), status))
       return true;
   }
@@ -66,6 +68,11 @@ bool is_whole(const CachedRepository& repository, const std::string& commit, Con
   return false;
 }
 
+bool is_needed(std::string_view path) {
+  return path == "config.json" || path == "adapter_config.json" || path == kIndexFile ||
+         path.ends_with(".safetensors");
+}
+
 // One pull, which has to ask the hub.
 class Pull {
  public:
@@ -82,7 +89,7 @@ class Pull {
   Result<void> get(const std::vector<std::string>& paths);
   Result<void> make_room(const std::vector<RemoteFile>& files) const;
   Result<std::vector<std::string>> weights_of(const FileChoice& choice) const;
-  Result<RemoteFile> find(const std::string& path);
+  Result<std::optional<RemoteFile>> find(const std::string& path);
   void tell() const {
     if (watch_) watch_({.phase = PullPhase::kAsking, .file = asked_about_});
   }
@@ -98,13 +105,16 @@ class Pull {
   Pulled pulled_;
 };
 
-Result<RemoteFile> Pull::find(const std::string& path) {
+// None for a file that is not there after all, and that a model can do without.
+Result<std::optional<RemoteFile>> Pull::find(const std::string& path) {
   asked_about_ = path;
   bool absent = false;
   auto file = client_.find(at_commit_, path, &absent);
-  if (absent) repository_.note_absent(at_commit_.revision, path);
   asked_about_.clear();
-  return file;
+  if (absent) repository_.note_absent(at_commit_.revision, path);
+  if (absent && !is_needed(path)) return std::optional<RemoteFile>();
+  if (!file) return fail(std::move(file).error());
+  return std::optional(*std::move(file));
 }
 
 Result<void> Pull::make_room(const std::vector<RemoteFile>& files) const {
@@ -129,9 +139,17 @@ Result<void> Pull::get(const std::vector<std::string>& paths) {
   std::vector<RemoteFile> files;
   for (const std::string& path : paths) {
     ++pulled_.files;
-    if (repository_.look_up(at_commit_.revision, path) == Cached::kHere) continue;
-    BOBBY_TRY(RemoteFile file, find(path));
-    files.push_back(std::move(file));
+    const Cached cached = repository_.look_up(at_commit_.revision, path);
+    if (cached == Cached::kHere) continue;
+    if (cached == Cached::kAbsent && !is_needed(path)) {
+      --pulled_.files;
+      continue;
+    }
+    BOBBY_TRY(std::optional<RemoteFile> file, find(path));
+    if (file)
+      files.push_back(*std::move(file));
+    else
+      --pulled_.files;
   }
   BOBBY_CHECK(make_room(files));
   const DownloadParts parts{client_, repository_, settings_, watch_};
@@ -183,7 +201,8 @@ Result<Pulled> Pull::run() {
   BOBBY_TRY(const std::vector<std::string> weights, weights_of(*choice));
   BOBBY_CHECK(get(weights));
   // So that nobody asks again whether a model without one is whole.
-  if (std::ranges::find(listing_.paths, "tokenizer.json") == listing_.paths.end())
+  if (choice->has_model &&
+      std::ranges::find(listing_.paths, "tokenizer.json") == listing_.paths.end())
     repository_.note_absent(at_commit_.revision, "tokenizer.json");
   BOBBY_CHECK(repository_.write_ref(request_.name.revision, at_commit_.revision));
   pulled_.folder = repository_.snapshot(at_commit_.revision);
@@ -224,7 +243,7 @@ Result<Pulled> pull(const PullRequest& request, const HubSettings& settings,
     if (const auto folder = find_whole(request.name, request.content, settings.cache))
       return here(*folder);
   if (settings.offline)
-    return fail({.code = ErrorCode::kUsage,
+    return fail({.code = request.update ? ErrorCode::kUsage : ErrorCode::kNotFound,
                  .where = request.name.text(),
                  .problem = request.update
                                 ? "an update is asked for, and being offline forbids it"

@@ -45,6 +45,10 @@ void ScriptedServer::serve() {
       if (count <= 0) break;
       request.append(part.data(), static_cast<std::size_t>(count));
     }
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+    }
     if (text.empty()) {
       silent_.push_back(connection);
       continue;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -20,6 +21,11 @@ class ScriptedServer {
 
   std::string url() const;
   int connections() const { return connections_; }
+  /// The head of each request so far.
+  std::vector<std::string> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
 
  private:
   void serve();
@@ -29,6 +35,8 @@ class ScriptedServer {
   int port_ = 0;
   std::vector<int> silent_;
   std::atomic<int> connections_{0};
+  mutable std::mutex mutex_;
+  std::vector<std::string> requests_;
   std::thread thread_;
 };
 

@@ -96,6 +96,16 @@ TEST(IncludeDirection, RoomsIncludeOnlyWhatTheTableAllows) {
   }
 }
 
+TEST(IncludeDirection, TheHubsCacheKnowsNoModel) {
+  const fs::path source = fs::path(BOBBY_SOURCE_DIR) / "src";
+  for (const Include& include : quoted_includes(source / "hub/cache")) {
+    const std::string room = room_of(include.target);
+    EXPECT_TRUE(room.empty() || room == "http" || room == "base" ||
+                include.target.starts_with("hub/cache/"))
+        << include.file << " includes " << include.target;
+  }
+}
+
 TEST(IncludeDirection, NoBackendSeesAnother) {
   const fs::path source = fs::path(BOBBY_SOURCE_DIR) / "src";
   for (const Include& include : quoted_includes(source / "backends")) {
