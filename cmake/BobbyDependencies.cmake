@@ -19,4 +19,5 @@ find_package(CURL 7.85 REQUIRED)       # CURL::libcurl
 find_package(LibXml2 REQUIRED)           # LibXml2::LibXml2
 find_package(SQLite3 3.37 REQUIRED)     # SQLite::SQLite3
 find_package(yaml-cpp REQUIRED)         # yaml-cpp
+find_package(date REQUIRED)             # date::date-tz: time zones, which g++ 12 has not
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)     # header only, on the default path

@@ -13,8 +13,8 @@
 #include "data/js_array.h"
 #include "data/json_value.h"
 #include "data/lines.h"
-#include "data/shingles.h"
 #include "data/twitter/tweet.h"
+#include "voice/shingles.h"
 
 namespace {
 

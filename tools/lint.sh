@@ -14,6 +14,7 @@ for script in $(git ls-files '*.sh' .ci/run); do sh -n "$script"; done
 # clang 14 does not know the processor features that isa.cpp asks for. CUDA is in no release build.
 files=$(git ls-files 'src/*.cpp' 'libs/*/src/*.cpp' |
   grep -v -e '^src/backends/cpu/linear/kernels_' -e '^src/backends/cpu/linear/amx_' \
-    -e '^src/backends/cpu/ops/' -e '^src/backends/cpu/training/kernels_' -e '/isa\.cpp$' -e '^src/backends/cuda/')
+    -e '^src/backends/cpu/ops/' -e '^src/backends/cpu/quantize/kernels_' -e '^src/backends/cpu/training/kernels_' \
+    -e '/isa\.cpp$' -e '^src/backends/cuda/')
 printf '%s\n' $files | xargs -P "$(nproc)" -n 4 clang-tidy -p build/release --quiet \
   --extra-arg=-Wno-unknown-warning-option --warnings-as-errors='*' 2>/dev/null

@@ -25,6 +25,13 @@ bool name_character(char c) {
 
 FolderStamp stamp_of(const fs::path& folder) {
   FolderStamp stamp;
+  std::error_code status;
+  if (fs::is_regular_file(folder, status)) {
+    const auto time = fs::last_write_time(folder, status);
+    stamp.numbers.push_back(time.time_since_epoch().count());
+    stamp.numbers.push_back(static_cast<std::int64_t>(fs::file_size(folder, status)));
+    return stamp;
+  }
   for (const std::string_view name : kFiles) {
     std::error_code missing;
     const auto time = fs::last_write_time(folder / name, missing);
@@ -40,6 +47,8 @@ bool is_adapter_folder(const fs::path& folder) {
     std::error_code status;
     return fs::is_regular_file(folder / name, status);
   };
+  std::error_code status;
+  if (folder.extension() == ".gguf") return fs::is_regular_file(folder, status);
   return has("adapter_config.json") &&
          (has("adapters.safetensors") || has("adapter_model.safetensors"));
 }
@@ -62,7 +71,7 @@ bool is_adapter_name(std::string_view name) {
 server::AdapterEntry describe(const Adapter& adapter, std::string name) {
   server::AdapterEntry entry{.name = std::move(name),
                              .folder = adapter.folder.string(),
-                             .format = adapter.source == Adapter::Source::kMlx ? "mlx" : "peft",
+                             .format = std::string(source_name(adapter.source)),
                              .rank = 0,
                              .scale = adapter.scale,
                              .modules = {},

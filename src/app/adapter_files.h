@@ -13,14 +13,15 @@
 
 namespace bobby {
 
-/// When an adapter folder's files last changed, and how large they are: what tells a new one.
+/// When an adapter's files last changed, and how large they are: what tells a new one.
 struct FolderStamp {
   std::vector<std::int64_t> numbers;
   bool operator==(const FolderStamp&) const = default;
 };
 FolderStamp stamp_of(const std::filesystem::path& folder);
 
-/// Whether the folder looks like an adapter's: it has a configuration and tensors.
+/// Whether this looks like an adapter: a folder with a configuration and tensors, or a file that
+/// ends in ".gguf".
 bool is_adapter_folder(const std::filesystem::path& folder);
 
 /// A folder's name as an adapter's: what a URL or "base:voice" could not hold becomes "-".

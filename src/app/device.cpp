@@ -7,6 +7,7 @@
 
 #include "app/suggest.h"
 #include "backends/cpu/cpu.h"
+#include "backends/cpu/quantize.h"
 #ifdef BOBBY_CUDA
 #include "backends/cuda/cuda.h"
 #endif
@@ -42,15 +43,7 @@ Result<std::unique_ptr<Backend>> make_named_backend(const Settings& settings) {
   BOBBY_TRY(const DeviceName device, parse_device(settings.text(Opt::kDevice)));
   switch (device.kind) {
     case DeviceName::Kind::kReference: return make_reference_backend();
-    case DeviceName::Kind::kCpu: {
-      CpuOptions options{.threads = static_cast<int>(settings.integer(Opt::kThreads)),
-                         .isa = std::nullopt,
-                         .activations = settings.text(Opt::kActivations) == "int8"
-                                            ? ActivationFormat::kInt8
-                                            : ActivationFormat::kQ15};
-      if (settings.given(Opt::kIsa)) options.isa = parse_isa(settings.text(Opt::kIsa));
-      return make_cpu_backend(options);
-    }
+    case DeviceName::Kind::kCpu: return make_host_backend(settings);
     case DeviceName::Kind::kCuda:
 #ifdef BOBBY_CUDA
       return make_cuda_backend({.device = device.index});
@@ -76,6 +69,22 @@ Result<std::unique_ptr<Backend>> make_backend(const Settings& settings) {
   BOBBY_TRY(std::unique_ptr<Backend> backend, make_named_backend(settings));
   if (settings.flag(Opt::kStages)) backend = make_timed_backend(std::move(backend));
   return backend;
+}
+
+Result<QuantizeRows> make_row_quantizer(const Settings& settings) {
+  std::optional<CpuIsa> asked;
+  if (settings.given(Opt::kIsa)) asked = parse_isa(settings.text(Opt::kIsa));
+  return cpu_quantize_rows(asked);
+}
+
+Result<std::unique_ptr<Backend>> make_host_backend(const Settings& settings) {
+  CpuOptions options{.threads = static_cast<int>(settings.integer(Opt::kThreads)),
+                     .isa = std::nullopt,
+                     .activations = settings.text(Opt::kActivations) == "int8"
+                                        ? ActivationFormat::kInt8
+                                        : ActivationFormat::kQ15};
+  if (settings.given(Opt::kIsa)) options.isa = parse_isa(settings.text(Opt::kIsa));
+  return make_cpu_backend(options);
 }
 
 std::vector<StageTime> take_stages(Backend& backend) {

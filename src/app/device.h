@@ -8,6 +8,7 @@
 #include "backends/backend.h"
 #include "backends/timed/timed.h"
 #include "base/result.h"
+#include "tensor/formats/affine.h"
 
 namespace bobby {
 
@@ -25,6 +26,12 @@ Result<DeviceName> parse_device(std::string_view text);
 /// get a device that this build does not have. The only place that names concrete backends.
 /// With --stages its operations are clocked.
 Result<std::unique_ptr<Backend>> make_backend(const Settings& settings);
+
+/// The kernels of quantising that --isa, or BOBBY_CPU_ISA, asks for. kUnsupported, kUsage.
+Result<QuantizeRows> make_row_quantizer(const Settings& settings);
+
+/// The CPU backend, whatever --device says: for what must be in host memory and in fp32.
+Result<std::unique_ptr<Backend>> make_host_backend(const Settings& settings);
 
 /// What the operations of a backend made with --stages took since the last call; of any other,
 /// none.

@@ -109,7 +109,7 @@ Result<AdapterName> locate_adapter(std::string_view text, const Environment& env
        .problem = is_plain_name(adapter.name)
                       ? fmt::format("is neither a folder here nor at {}", installed.string())
                       : "no such folder",
-       .hint = "--adapter takes a folder or ORG/NAME, with an optional :SCALE"});
+       .hint = "--adapter takes a folder, a .gguf file or ORG/NAME, with an optional :SCALE"});
 }
 
 }  // namespace bobby

@@ -15,7 +15,8 @@ namespace bobby {
 /// kNotFound says what was tried and what to do.
 Result<std::filesystem::path> locate_model(std::string_view name, const Environment& environment);
 
-/// One --adapter: where its folder is and, from a trailing ":20", the scale in place of its own.
+/// One --adapter: where its folder or GGUF file is and, from a trailing ":20", the scale in place
+/// of its own.
 struct AdapterName {
   std::string name;  ///< without the scale
   std::filesystem::path folder;

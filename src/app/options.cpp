@@ -26,11 +26,13 @@ constexpr std::array<std::string_view, 6> kIsas = {"portable", "neon",        "a
 constexpr std::array<std::string_view, 2> kActivationFormats = {"q15", "int8"};
 constexpr std::array<std::string_view, 3> kKvFormats = {"f16", "f32", "int8"};
 constexpr std::array<std::string_view, 2> kRoundings = {"gpu", "cpu"};
+constexpr std::array<std::string_view, 3> kDtypes = {"bf16", "f16", "f32"};
 constexpr std::array<std::string_view, 6> kBitWidths = {"2", "3", "4", "5", "6", "8"};
 constexpr std::array<std::string_view, 3> kGroupSizes = {"32", "64", "128"};
 // The forms of voice/prompt_form.h; a test compares the two lists.
-constexpr std::array<std::string_view, 4> kPromptForms = {"qwen3-no-think", "chatml", "llama3",
-                                                          "raw"};
+constexpr std::array<std::string_view, 5> kPromptForms = {"qwen3-no-think", "chatml", "llama3",
+                                                          "llama3.1", "raw"};
+constexpr std::array<std::string_view, 3> kAdapterFormats = {"mlx", "peft", "gguf"};
 constexpr std::array<std::string_view, 2> kManFormats = {"roff", "markdown"};
 constexpr std::array<std::string_view, 2> kLogFormats = {"text", "json"};
 constexpr std::array<std::string_view, 3> kLinkRules = {"drop", "keep", "skip"};
@@ -104,7 +106,9 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
         "Model folder, name of an installed model, or ORG/NAME[@revision] of the Hugging Face hub, "
         "which is downloaded if need be"),
     text(kAdapter, "adapter", 'a', kSetting, "PATH|ORG/NAME[:SCALE]", "",
-         "Adapter folder, or one of the Hugging Face hub, with SCALE in place of its own; repeat "
+         "Adapter folder, .gguf file, or one of the Hugging Face hub, with SCALE in place of its "
+         "own; "
+         "repeat "
          "it to sum several",
          kTextList),
     text(kDevice, "device", kNoLetter, kSetting, "DEVICE", "cpu",
@@ -186,9 +190,14 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
     ranged(kIntegerList, kTokens, "tokens", kNoLetter, kFlagOnly, "ID,ID", "", {0, kIdMax},
            "Token ids to run the model on"),
     text(kOut, "out", 'o', kFlagOnly, "PATH", "", "Where to write"),
+    choice(kTo, "to", kNoLetter, kFlagOnly, "FORMAT", "", kAdapterFormats,
+           "What to write: a folder of mlx-lm or PEFT, or llama.cpp's GGUF file"),
+    choice(kFrom, "from", kNoLetter, kFlagOnly, "FORMAT", "", kAdapterFormats,
+           "What it must be; left out: what it is seen to be"),
     flag(kDeep, "deep", kNoLetter, kFlagOnly, "Also look at every number, for NaN and infinity"),
     text(kArch, "arch", kNoLetter, kFlagOnly, "NAME|FILE.json", "",
-         "Shape of the model: qwen3-8b, or a config.json"),
+         "Shape of the model: qwen3-0.6b to -32b, qwen2.5-0.5b to -32b, llama-3.1-8b, llama-3.2-1b "
+         "and -3b, smollm2-135m to -1.7b, or a config.json"),
     ranged(kInteger, kSynthSeed, "seed", 's', kFlagOnly, "S", "0", {0, kSeedMax},
            "What the random weights are drawn from"),
     text(kSynthAdapter, "adapter-out", kNoLetter, kFlagOnly, "DIR", "",
@@ -198,6 +207,22 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
            "Weights that share a scale"),
     choice(kRounding, "rounding", kNoLetter, kFlagOnly, "WAY", "gpu", kRoundings,
            "How MLX rounds: as on its GPUs (published models) or as on its CPU"),
+    text(kRecipe, "recipe", kNoLetter, kFlagOnly, "NAME|FILE.json", "",
+         "Bits by layer: mixed_2_6, mixed_3_4, mixed_3_6 or mixed_4_6 as in mlx-lm, or a file like "
+         "config.json's \"quantization\""),
+    text(kOverride, "override", kNoLetter, kFlagOnly, "PATH=BITS[:GROUP]|dense", "",
+         "What one module gets, or all that a path with * stands for; repeat it for several",
+         kTextList),
+    flag(kDense, "dense", kNoLetter, kFlagOnly, "Weights in bfloat16, not quantised"),
+    choice(kDtype, "dtype", kNoLetter, kFlagOnly, "TYPE", "bf16", kDtypes, "Type of fused weights"),
+    flag(kAsMlx, "as-mlx", kNoLetter, kFlagOnly,
+         "Round where mlx_lm.fuse does: base, change and sum, instead of the sum alone"),
+    flag(kRequantize, "requantize", kNoLetter, kFlagOnly,
+         "Quantise the fused weights again, which costs some or all of the voice"),
+    text(kFidelityData, "data", kNoLetter, kFlagOnly, "DIR|FILE.jsonl", "",
+         "Posts to compare on: a folder's valid.jsonl, or a file"),
+    ranged(kInteger, kPositions, "positions", kNoLetter, kFlagOnly, "N", "4096", {0, kIdMax},
+           "Most tokens of posts that are compared; 0: all"),
     flag(kDecode, "decode", 'd', kFlagOnly,
          "The way back: a JSON array of ids on each line becomes text"),
     flag(kNul, "nul", '0', kFlagOnly,

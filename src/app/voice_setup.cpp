@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "voice/voice_file.h"
+#include "lora/gguf_adapter.h"
 
 namespace bobby {
 namespace {
@@ -48,6 +48,15 @@ bool is_set(const Settings& settings, Opt id) {
 
 }  // namespace
 
+Result<std::optional<VoiceFile>> load_adapter_voice(const std::filesystem::path& adapter) {
+  std::error_code status;
+  if (!std::filesystem::is_regular_file(adapter, status)) return load_voice_file(adapter);
+  BOBBY_TRY(const auto text, gguf_adapter_voice(adapter));
+  if (!text) return std::optional<VoiceFile>();
+  BOBBY_TRY(VoiceFile voice, parse_voice_file(*text, adapter.string()));
+  return std::optional<VoiceFile>(std::move(voice));
+}
+
 void apply_settings(const Settings& settings, PostRules& rules) {
   if (is_set(settings, Opt::kCharLimit)) rules.char_limit = settings.integer(Opt::kCharLimit);
   if (is_set(settings, Opt::kMinChars)) rules.min_chars = settings.integer(Opt::kMinChars);
@@ -67,7 +76,7 @@ Result<VoiceSetup> set_up_voice(const Settings& settings, const std::filesystem:
   std::vector<std::pair<std::string, std::string>> trained_prefixes;
   bool rules_set = false;
   for (const ChosenAdapter& chosen : adapters) {
-    BOBBY_TRY(const std::optional<VoiceFile> voice, load_voice_file(chosen.name.folder));
+    BOBBY_TRY(const std::optional<VoiceFile> voice, load_adapter_voice(chosen.name.folder));
     if (!voice) continue;
     if (!form) form = voice->prompt_form;
     if (!std::exchange(rules_set, true)) setup.rules = apply_voice(*voice, setup.rules);

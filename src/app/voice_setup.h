@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "voice/post_rules.h"
 #include "voice/prompt_form.h"
+#include "voice/voice_file.h"
 
 namespace bobby {
 
@@ -19,6 +21,9 @@ struct VoiceSetup {
   PostRules rules;
   std::vector<std::string> warnings;  ///< e.g. an adapter that was trained with another prompt form
 };
+
+/// voice.json of an adapter's folder, or what its GGUF file holds of it; nullopt: there is none.
+Result<std::optional<VoiceFile>> load_adapter_voice(const std::filesystem::path& adapter);
 
 /// Puts what is set by flag, variable or config file into `rules`; what is not stays.
 void apply_settings(const Settings& settings, PostRules& rules);

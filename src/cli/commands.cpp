@@ -7,11 +7,14 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,         &kServe,       &kTrain,           &kDataImport,
-    &kDataInspect,  &kModelPull,   &kModelList,       &kModelRm,
-    &kModelInspect, &kModelVerify, &kModelImportGguf, &kModelQuantize,
-    &kModelSynth,   &kModelLogits, &kAdapterInspect,  &kTokenize,
-    &kBench,        &kConfig,      &kCompletions,     &kMan,
+    &kPost,           &kServe,           &kTrain,
+    &kDataImport,     &kDataInspect,     &kModelPull,
+    &kModelList,      &kModelRm,         &kModelInspect,
+    &kModelVerify,    &kModelImportGguf, &kModelQuantize,
+    &kModelSynth,     &kModelLogits,     &kModelFuse,
+    &kAdapterInspect, &kAdapterFidelity, &kAdapterExport,
+    &kAdapterImport,  &kTokenize,        &kBench,
+    &kConfig,         &kCompletions,     &kMan,
 };
 
 constexpr Opt kCommon[] = {
@@ -21,10 +24,6 @@ constexpr Opt kCommon[] = {
 
 constexpr LaterCommand kLater[] = {
     {"bot", "posting to Bluesky"},
-    {"model fuse", "merging an adapter into a model"},
-    {"adapter export", "exporting adapters"},
-    {"adapter import", "importing adapters"},
-    {"adapter fidelity", "measuring what an adapter keeps"},
 };
 
 }  // namespace

@@ -1,12 +1,10 @@
 // bobby data inspect: what a training set holds, before anything is trained on it.
 
-#include <cerrno>
-#include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/page_file.h"
 #include "cli/pull_view.h"
 #include "cli/record_tokens.h"
 #include "data/inspect/html_report.h"
@@ -19,16 +17,6 @@ namespace {
 
 bool is_given(const Settings& settings, Opt id) {
   return settings.setting(id).origin != Setting().origin;
-}
-
-Result<void> write_page(const std::string& file, const std::string& page) {
-  std::ofstream stream(file, std::ios::binary | std::ios::trunc);
-  errno = 0;
-  if (!stream.write(page.data(), static_cast<std::streamsize>(page.size())) || !stream.flush())
-    return fail({.code = ErrorCode::kIo,
-                 .where = file,
-                 .problem = fmt::format("cannot be written ({})", std::strerror(errno))});
-  return {};
 }
 
 Result<int> run(const Invocation& invocation) {

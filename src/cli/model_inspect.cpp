@@ -32,15 +32,26 @@ std::string kind_of(const std::string& path) {
   return fmt::format("{}*{}", path.substr(0, number), path.substr(end));
 }
 
+// The mode whose words and scales are of one number of columns.
+std::string float_mode_of(const safetensors::Tensor& weight, const safetensors::Tensor& scales) {
+  if (weight.shape.size() == 2 && scales.shape.size() == 2)
+    for (const FloatMode& mode : float_modes())
+      if (weight.shape[1] / static_cast<std::uint64_t>(mode.bits * mode.group_size / 32) ==
+          scales.shape[1])
+        return std::string(mode.name);
+  return "quantised, mode unknown";
+}
+
 std::string format_of(const safetensors::Checkpoint& checkpoint, const ModelConfig& config,
                       const std::string& path, const safetensors::Tensor& weight) {
   const safetensors::Tensor* scales = checkpoint.find(path + ".scales");
   if (scales == nullptr) return std::string(safetensors::dtype_name(weight.dtype));
+  if (scales->dtype == safetensors::DType::kU8) return float_mode_of(weight, *scales);
   auto entry = config.quantization;
   if (const auto own = config.quantization_by_path.find(path);
       own != config.quantization_by_path.end() && own->second)
     entry = own->second;
-  if (!entry) return "quantised, format by shapes";
+  if (!entry || entry->mode != QuantizationMode::kAffine) return "quantised, format by shapes";
   return fmt::format("{}-bit, groups of {}, {}", entry->bits, entry->group_size,
                      safetensors::dtype_name(scales->dtype));
 }

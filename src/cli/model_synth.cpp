@@ -28,7 +28,7 @@ Result<int> run(const Invocation& invocation) {
   options.arch = settings.text(Opt::kArch);
   options.folder = settings.text(Opt::kOut);
   options.seed = static_cast<std::uint64_t>(settings.integer(Opt::kSynthSeed));
-  options.bits = static_cast<int>(settings.integer(Opt::kBits));
+  options.bits = settings.flag(Opt::kDense) ? 0 : static_cast<int>(settings.integer(Opt::kBits));
   options.group_size = static_cast<int>(settings.integer(Opt::kGroupSize));
   const int threads = static_cast<int>(settings.integer(Opt::kThreads));
   options.threads = threads > 0 ? threads : ThreadPool::available_processors();
@@ -52,11 +52,12 @@ Result<int> run(const Invocation& invocation) {
   return kDone;
 }
 
-constexpr Opt kOptions[] = {Opt::kArch, Opt::kOut,       Opt::kSynthSeed,
-                            Opt::kBits, Opt::kGroupSize, Opt::kSynthAdapter};
+constexpr Opt kOptions[] = {Opt::kArch,      Opt::kOut,   Opt::kSynthSeed,   Opt::kBits,
+                            Opt::kGroupSize, Opt::kDense, Opt::kSynthAdapter};
 constexpr Example kExamples[] = {
     {"bobby model synth --arch qwen3-8b --out ./qwen3-8b-random --seed 1",
      "4.6 GB that behave like Qwen3-8B in 4 bits for `bobby bench`"},
+    {"bobby model synth --arch qwen3-8b --dense --out ./qwen3-8b-bf16", "16 GB to quantise"},
     {"bobby model synth --arch config.json --out ./tiny --adapter-out ./tiny-adapter",
      "a shape of your own, with an adapter for it"},
 };
@@ -69,8 +70,9 @@ const Command kModelSynth = {
     .summary = "make a random model of a given shape, for measuring",
     .description =
         "Writes an MLX-format folder of random weights, without a tokenizer: sizes and formats are "
-        "those of a real model, what it would say is noise. --bits and --group-size are of a named "
-        "shape; a config.json says its own.",
+        "those of a real model, what it would say is noise. --bits, --group-size and --dense are "
+        "of a "
+        "named shape; a config.json says its own.",
     .arguments = {},
     .options = kOptions,
     .examples = kExamples,

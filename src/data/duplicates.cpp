@@ -6,8 +6,8 @@
 #include <numeric>
 #include <span>
 
-#include "data/hashing.h"
-#include "data/shingles.h"
+#include "base/hashing.h"
+#include "voice/shingles.h"
 
 namespace bobby::data {
 namespace {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <fmt/format.h>
 
-#include "data/links.h"
 #include "data/post_text.h"
 #include "voice/graphemes.h"
+#include "voice/links.h"
 #include "voice/prompt_form.h"
 
 namespace bobby::data {

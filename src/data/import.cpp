@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
+#include "base/hashing.h"
 #include "data/dataset_writer.h"
 #include "data/duplicates.h"
-#include "data/hashing.h"
 #include "data/record_spool.h"
 #include "voice/utf8.h"
 

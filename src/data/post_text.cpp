@@ -4,7 +4,8 @@
 #include <memory>
 #include <utf8proc.h>
 
-#include "data/links.h"
+#include "voice/folded_words.h"
+#include "voice/links.h"
 #include "voice/utf8.h"
 
 namespace bobby::data {
@@ -14,11 +15,6 @@ utf8proc_category_t category(char32_t c) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));
 }
 
-bool is_word(char32_t c) {
-  const utf8proc_category_t of = category(c);
-  return (of >= UTF8PROC_CATEGORY_LU && of <= UTF8PROC_CATEGORY_LO) ||
-         (of >= UTF8PROC_CATEGORY_ND && of <= UTF8PROC_CATEGORY_NO);
-}
 bool is_mark(char32_t c) {
   const utf8proc_category_t of = category(c);
   return of >= UTF8PROC_CATEGORY_MN && of <= UTF8PROC_CATEGORY_ME;
@@ -89,34 +85,12 @@ bool has_words(std::string_view text) {
     const CodePoint point = decode_utf8(plain, at);
     at += point.length;
     const char32_t c = point.value;
-    const bool word = is_word(c);
+    const bool word = is_word_character(c);
     if (word && !in_tag) return true;
     in_tag = c == U'@' || c == U'#' || c == 0xFF03 ||
              (in_tag && (word || is_mark(c) || c == U'_' || c == U'.' || c == U'-'));
   }
   return false;
-}
-
-std::string folded_words(std::string_view text) {
-  const std::string folded = mapped(
-      without_links(text),
-      static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
-                                     UTF8PROC_STRIPMARK | UTF8PROC_IGNORE));
-  std::string out;
-  bool space = false;
-  for (std::size_t at = 0; at < folded.size();) {
-    const CodePoint point = decode_utf8(folded, at);
-    const std::string_view bytes = std::string_view(folded).substr(at, point.length);
-    at += point.length;
-    if (!is_word(point.value)) {
-      space = true;
-      continue;
-    }
-    if (space && !out.empty()) out += ' ';
-    space = false;
-    out += bytes;
-  }
-  return out;
 }
 
 }  // namespace bobby::data

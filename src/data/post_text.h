@@ -13,8 +13,4 @@ std::string tidy(std::string_view text);
 /// Whether a letter or a digit is left of `text` without its links, @names and #tags.
 bool has_words(std::string_view text);
 
-/// What near duplicates have in common: letters and digits alone, folded (case, width, accents),
-/// with single spaces between words; links left out.
-std::string folded_words(std::string_view text);
-
 }  // namespace bobby::data

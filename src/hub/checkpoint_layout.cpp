@@ -27,7 +27,7 @@ void add_layer(const ModelConfig& config, std::int64_t layer, std::vector<ModelT
     norm(".self_attn.q_norm", config.head_dim);
     norm(".self_attn.k_norm", config.head_dim);
   }
-  linear(".self_attn.o_proj", hidden, q_size, config.attention_bias);
+  linear(".self_attn.o_proj", hidden, q_size, config.attention_output_bias);
   norm(".post_attention_layernorm", hidden);
   linear(".mlp.gate_proj", config.intermediate_size, hidden, config.mlp_bias);
   linear(".mlp.up_proj", config.intermediate_size, hidden, config.mlp_bias);

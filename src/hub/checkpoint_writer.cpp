@@ -9,31 +9,58 @@ namespace bobby {
 
 using safetensors::TensorInfo;
 
+Result<std::vector<Shard>> plan_shards(const std::vector<std::vector<TensorInfo>>& together,
+                                       std::uint64_t shard_bytes) {
+  std::vector<Shard> shards(1);
+  for (const std::vector<TensorInfo>& tensors : together) {
+    std::uint64_t bytes = 0;
+    for (const TensorInfo& tensor : tensors) {
+      const auto one = safetensors::byte_count(tensor.dtype, tensor.shape);
+      if (!one) return fail(to_error(one.error()));
+      bytes += *one;
+    }
+    if (!shards.back().tensors.empty() && shards.back().bytes + bytes > shard_bytes)
+      shards.emplace_back();
+    shards.back().bytes += bytes;
+    shards.back().tensors.insert(shards.back().tensors.end(), tensors.begin(), tensors.end());
+  }
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    shards[i].file_name =
+        shards.size() == 1 ? "model.safetensors"
+                           : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+  return shards;
+}
+
+Result<void> write_shard_index(const std::filesystem::path& folder,
+                               const std::vector<Shard>& shards) {
+  if (shards.size() == 1) return {};
+  std::map<std::string, std::string> weight_map;
+  std::uint64_t total = 0;
+  for (const Shard& shard : shards) {
+    total += shard.bytes;
+    for (const TensorInfo& tensor : shard.tensors) weight_map[tensor.name] = shard.file_name;
+  }
+  if (auto written =
+          safetensors::write_index(folder / "model.safetensors.index.json", weight_map, total);
+      !written)
+    return fail(to_error(std::move(written).error()));
+  return {};
+}
+
 Result<CheckpointWriter> CheckpointWriter::create(const std::filesystem::path& folder,
                                                   const std::vector<TensorInfo>& tensors,
                                                   std::uint64_t shard_bytes) {
   CheckpointWriter writer;
   writer.folder_ = folder;
-  std::vector<std::vector<TensorInfo>> shards(1);
-  std::uint64_t filled = 0;
-  for (const TensorInfo& tensor : tensors) {
-    const auto bytes = safetensors::byte_count(tensor.dtype, tensor.shape);
-    if (!bytes) return fail(to_error(bytes.error()));
-    if (!shards.back().empty() && filled + *bytes > shard_bytes) {
-      shards.emplace_back();
-      filled = 0;
-    }
-    filled += *bytes;
-    writer.total_bytes_ += *bytes;
-    writer.file_of_[tensor.name] = shards.size() - 1;
-    shards.back().push_back(tensor);
-  }
-  for (std::size_t i = 0; i < shards.size(); ++i) {
-    writer.file_names_.push_back(
-        shards.size() == 1 ? "model.safetensors"
-                           : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size()));
-    auto file = safetensors::Writer::create(folder / writer.file_names_.back(),
-                                            std::move(shards[i]), {{"format", "mlx"}});
+  std::vector<std::vector<TensorInfo>> alone;
+  for (const TensorInfo& tensor : tensors) alone.push_back({tensor});
+  BOBBY_TRY(writer.shards_, plan_shards(alone, shard_bytes));
+  for (const Shard& shard : writer.shards_) {
+    for (const TensorInfo& tensor : shard.tensors)
+      writer.file_of_[tensor.name] = writer.files_.size();
+    writer.total_bytes_ += shard.bytes;
+    auto file =
+        safetensors::Writer::create(folder / shard.file_name, shard.tensors, {{"format", "mlx"}});
     if (!file) return fail(to_error(std::move(file).error()));
     writer.files_.push_back(*std::move(file));
   }
@@ -55,14 +82,7 @@ Result<void> CheckpointWriter::finish() {
   for (safetensors::Writer& file : files_)
     if (auto finished = file.finish(); !finished)
       return fail(to_error(std::move(finished).error()));
-  if (files_.size() == 1) return {};
-  std::map<std::string, std::string> weight_map;
-  for (const auto& [name, file] : file_of_) weight_map[name] = file_names_[file];
-  if (auto written = safetensors::write_index(folder_ / "model.safetensors.index.json", weight_map,
-                                              total_bytes_);
-      !written)
-    return fail(to_error(std::move(written).error()));
-  return {};
+  return write_shard_index(folder_, shards_);
 }
 
 }  // namespace bobby

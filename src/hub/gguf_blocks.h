@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "hub/gguf.h"
+#include "gguf/gguf.h"
 #include "tensor/weight_view.h"
 
 namespace bobby {

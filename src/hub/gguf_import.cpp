@@ -1,7 +1,6 @@
 #include "hub/gguf_import.h"
 
 #include <algorithm>
-#include <array>
 #include <fmt/format.h>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,8 +10,10 @@
 #include <vector>
 
 #include "base/output_folder.h"
+#include "gguf/gguf.h"
+#include "gguf/names.h"
+#include "gguf/row_order.h"
 #include "hub/checkpoint_writer.h"
-#include "hub/gguf.h"
 #include "hub/gguf_blocks.h"
 #include "hub/gguf_tokenizer.h"
 #include "safetensors/tensor.h"
@@ -22,42 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-struct NamePair {
-  std::string_view gguf;
-  std::string_view checkpoint;
-};
-
-constexpr std::array<NamePair, 3> kOuterNames = {
-    {{"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}}};
-constexpr std::array<NamePair, 11> kBlockNames = {{{"attn_norm", "input_layernorm"},
-                                                   {"attn_q", "self_attn.q_proj"},
-                                                   {"attn_k", "self_attn.k_proj"},
-                                                   {"attn_v", "self_attn.v_proj"},
-                                                   {"attn_output", "self_attn.o_proj"},
-                                                   {"attn_q_norm", "self_attn.q_norm"},
-                                                   {"attn_k_norm", "self_attn.k_norm"},
-                                                   {"ffn_norm", "post_attention_layernorm"},
-                                                   {"ffn_gate", "mlp.gate_proj"},
-                                                   {"ffn_up", "mlp.up_proj"},
-                                                   {"ffn_down", "mlp.down_proj"}}};
-
-// "blk.3.attn_q" -> "model.layers.3.self_attn.q_proj"; nullopt for a name we have no place for.
-std::optional<std::string> module_path(std::string_view gguf) {
-  for (const NamePair& name : kOuterNames)
-    if (gguf == name.gguf) return std::string(name.checkpoint);
-  if (!gguf.starts_with("blk.")) return std::nullopt;
-  gguf.remove_prefix(4);
-  const std::size_t dot = gguf.find('.');
-  if (dot == 0 || dot == std::string_view::npos) return std::nullopt;
-  const std::string_view layer = gguf.substr(0, dot);
-  if (!std::all_of(layer.begin(), layer.end(), [](char c) { return c >= '0' && c <= '9'; }))
-    return std::nullopt;
-  for (const NamePair& name : kBlockNames)
-    if (gguf.substr(dot + 1) == name.gguf)
-      return fmt::format("model.layers.{}.{}", layer, name.checkpoint);
-  return std::nullopt;
-}
 
 // The attention's shape and the rest of config.json's numbers.
 struct Shape {
@@ -117,29 +82,19 @@ Result<Shape> read_shape(const GgufFile& file) {
   return shape;
 }
 
-// GGUF files of the llama architecture keep the rows of q and k in the order of neighbouring pairs
-// (2i, 2i + 1); the checkpoint's order is halves (i, i + head_dim / 2). Rows of the GGUF, in the
-// checkpoint's order; empty when nothing is moved.
+// Rows of the GGUF in the checkpoint's order (row_order.h); empty when nothing is moved.
 Result<std::vector<std::int64_t>> row_source(const Shape& shape, std::string_view path,
                                              const GgufTensor& tensor, const std::string& where) {
-  const bool is_q = path.ends_with(".q_proj");
-  if (shape.architecture != "llama" || !(is_q || path.ends_with(".k_proj")))
-    return std::vector<std::int64_t>();
-  const auto rows = static_cast<std::uint64_t>(tensor.shape.at(0));
-  const std::uint64_t wanted = (is_q ? shape.heads : shape.kv_heads) * shape.head_dim;
-  if (rows != wanted)
+  if (!has_paired_rows(shape.architecture, path)) return std::vector<std::int64_t>();
+  const std::int64_t rows = tensor.shape.at(0);
+  const std::uint64_t heads = path.ends_with(".q_proj") ? shape.heads : shape.kv_heads;
+  if (static_cast<std::uint64_t>(rows) != heads * shape.head_dim)
     return fail({.code = ErrorCode::kMismatch,
                  .where = where,
                  .problem = "has the wrong number of rows",
-                 .expected = fmt::format("{} (heads x head size)", wanted),
+                 .expected = fmt::format("{} (heads x head size)", heads * shape.head_dim),
                  .found = fmt::format("{}", rows)});
-  std::vector<std::int64_t> source;
-  source.reserve(rows);
-  for (std::uint64_t head = 0; head < rows; head += shape.head_dim)
-    for (std::uint64_t half = 0; half < 2; ++half)
-      for (std::uint64_t i = 0; i < shape.head_dim / 2; ++i)
-        source.push_back(static_cast<std::int64_t>(head + 2 * i + half));
-  return source;
+  return paired_row_source(rows, static_cast<std::int64_t>(shape.head_dim));
 }
 
 // One GGUF tensor and where it goes.
@@ -154,7 +109,7 @@ struct Job {
 Result<Job> plan_tensor(const GgufFile& file, const GgufTensor& tensor) {
   Job job{.tensor = &tensor, .where = fmt::format("{}: tensor '{}'", file.name(), tensor.name)};
   const std::size_t dot = tensor.name.rfind('.');
-  const auto path = module_path(std::string_view(tensor.name).substr(0, dot));
+  const auto path = checkpoint_path(std::string_view(tensor.name).substr(0, dot));
   job.leaf = dot == std::string::npos ? "" : tensor.name.substr(dot + 1);
   if (!path || (job.leaf != "weight" && job.leaf != "bias"))
     return fail({.code = ErrorCode::kUnsupported,

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "hub/gguf.h"
+#include "gguf/gguf.h"
 
 namespace bobby {
 

@@ -1,140 +1,124 @@
 #include "hub/quantize_model.h"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <fmt/format.h>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
-#include "base/output_folder.h"
+#include "base/disk_space.h"
 #include "base/safetensors_error.h"
 #include "base/thread_pool.h"
-#include "hub/checkpoint_layout.h"
-#include "hub/checkpoint_writer.h"
+#include "hub/chunk_writer.h"
+#include "hub/model_files.h"
+#include "hub/page_stream.h"
+#include "hub/quantize_plan.h"
+#include "hub/resumable_folder.h"
+#include "hub/shard_store.h"
 #include "lora/json_object.h"
 #include "model/config.h"
-#include "safetensors/sharded.h"
 
 namespace bobby {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using safetensors::Checkpoint;
-using safetensors::Tensor;
 
 constexpr std::size_t kChunkBytes = 8u << 20;
+constexpr std::size_t kChunksAhead = 6;
 constexpr std::int64_t kBlockRows = 16;
 
-/// One tensor of the source, and what becomes of it.
-struct Job {
-  const Tensor* tensor = nullptr;
-  std::string path = {};                    ///< module path, when it is a weight to quantise
-  std::optional<WeightFormat> format = {};  ///< unset: copied
-  std::vector<safetensors::TensorInfo> out = {};
-
-  /// The dense weight. Precondition: format.
-  WeightView view() const {
-    return {.name = path,
-            .format = {.dtype = format->dtype},
-            .rows = static_cast<std::int64_t>(tensor->shape[0]),
-            .cols = static_cast<std::int64_t>(tensor->shape[1]),
-            .weight = tensor->data.data()};
-  }
+/// What is read and written at one time: rows of a matrix, or bytes of what is copied.
+struct Piece {
+  const QuantizeJob* job = nullptr;
+  std::int64_t begin = 0;
+  std::int64_t count = 0;
+  std::span<const std::byte> bytes;  ///< of the source
+  bool last_of_job = false;
+  bool last_of_shard = false;
 };
 
-bool is_dropped(const Tensor& tensor, const ModelConfig& config) {
-  return tensor.name.ends_with(".rotary_emb.inv_freq") ||
-         (config.tie_word_embeddings && tensor.name == "lm_head.weight");
-}
-
-/// Plans one tensor; notes a module that stays dense in `left_dense`.
-Result<Job> plan(const Tensor& tensor, const QuantizeModelOptions& options,
-                 std::vector<std::string>& left_dense) {
-  constexpr std::string_view kWeight = ".weight";
-  Job job{.tensor = &tensor, .out = {tensor}};
-  const std::optional<DType> dtype = float_dtype(tensor.dtype);
-  if (!dtype)
-    return fail({.code = ErrorCode::kUnsupported,
-                 .where = fmt::format("tensor '{}'", tensor.name),
-                 .problem = "has a dtype that is not quantised",
-                 .expected = "F32, F16 or BF16",
-                 .found = std::string(safetensors::dtype_name(tensor.dtype))});
-  if (tensor.shape.size() != 2 || !tensor.name.ends_with(kWeight)) return job;
-  job.path = tensor.name.substr(0, tensor.name.size() - kWeight.size());
-  const auto cols = static_cast<std::int64_t>(tensor.shape[1]);
-  if (cols == 0 || cols % options.group_size != 0) {
-    left_dense.push_back(job.path);
-    return job;
+void add_pieces(const QuantizeJob& job, std::vector<Piece>& pieces) {
+  const std::span<const std::byte> data = job.tensor->data;
+  const bool matrix = job.format.has_value();
+  const std::size_t unit = matrix ? job.view().weight_row_bytes() : 1;
+  const auto units = static_cast<std::int64_t>(data.size() / unit);
+  const auto step = static_cast<std::int64_t>(std::max<std::size_t>(1, kChunkBytes / unit));
+  for (std::int64_t begin = 0; begin == 0 || begin < units; begin += step) {
+    const std::int64_t count = std::min(step, units - begin);
+    pieces.push_back({.job = &job,
+                      .begin = begin,
+                      .count = count,
+                      .bytes = data.subspan(static_cast<std::size_t>(begin) * unit,
+                                            static_cast<std::size_t>(count) * unit)});
   }
-  job.format = {.kind = WeightFormat::Kind::kAffine,
-                .dtype = *dtype,
-                .bits = options.bits,
-                .group_size = options.group_size};
-  job.out = stored_tensors({.path = job.path,
-                            .kind = ModelTensor::Kind::kLinear,
-                            .rows = static_cast<std::int64_t>(tensor.shape[0]),
-                            .cols = cols},
-                           *job.format);
-  return job;
+  pieces.back().last_of_job = true;
 }
 
-Result<std::vector<Job>> plan_all(const Checkpoint& checkpoint, const ModelConfig& config,
-                                  const QuantizeModelOptions& options,
-                                  std::vector<std::string>& left_dense) {
-  std::vector<Job> jobs;
-  std::vector<Error> errors;
-  for (const Tensor* tensor : checkpoint.tensors()) {
-    if (is_dropped(*tensor, config)) continue;
-    auto job = plan(*tensor, options, left_dense);
-    if (job)
-      jobs.push_back(*std::move(job));
-    else
-      errors.push_back(std::move(job).error().in(checkpoint.file_of(*tensor).name()));
-  }
-  if (!errors.empty()) return fail(join_errors(std::move(errors)));
-  return jobs;
+/// The pieces of what is in no finished shard.
+std::vector<Piece> pieces_of(const QuantizePlan& plan, std::size_t finished) {
+  std::vector<Piece> pieces;
+  for (const QuantizeJob& job : plan.jobs)
+    if (job.shard >= finished) add_pieces(job, pieces);
+  for (std::size_t i = 0; i < pieces.size(); ++i)
+    pieces[i].last_of_shard =
+        i + 1 == pieces.size() || pieces[i + 1].job->shard != pieces[i].job->shard;
+  return pieces;
 }
 
-/// Quantises one weight, chunk by chunk, its rows shared out among the threads.
-class RowQuantizer {
+/// Quantises rows, shared out among the threads, and sums up what that took from each module.
+class ChunkQuantizer {
  public:
-  RowQuantizer(ThreadPool& pool, Rounding rounding) : pool_(pool), rounding_(rounding) {}
+  explicit ChunkQuantizer(const QuantizeModelOptions& options)
+      : options_(options), pool_(std::max(1, options.threads)) {}
 
-  Result<void> run(const Job& job, CheckpointWriter& writer) {
-    const WeightView dense = job.view();
-    WeightView affine = dense;
-    affine.format = *job.format;
-    const auto chunk_rows = std::max<std::int64_t>(
-        kBlockRows, static_cast<std::int64_t>(kChunkBytes / dense.weight_row_bytes()));
-    for (std::int64_t begin = 0; begin < dense.rows; begin += chunk_rows) {
-      const std::int64_t count = std::min(chunk_rows, dense.rows - begin);
-      const auto rows = static_cast<std::size_t>(count);
-      weight_.resize(rows * affine.weight_row_bytes());
-      scales_.resize(rows * affine.scales_row_bytes());
-      biases_.resize(scales_.size());
-      BOBBY_CHECK(quantize_chunk(dense, affine, begin, count));
-      BOBBY_CHECK(writer.append(job.out[0].name, weight_));
-      BOBBY_CHECK(writer.append(job.out[1].name, scales_));
-      BOBBY_CHECK(writer.append(job.out[2].name, biases_));
+  Result<void> fill(const Piece& piece, QuantizedChunk& chunk) {
+    chunk.job = piece.job;
+    if (!piece.job->format) {
+      chunk.weight.assign(piece.bytes.begin(), piece.bytes.end());
+      return {};
+    }
+    WeightView affine = piece.job->view();
+    affine.format = *piece.job->format;
+    const auto rows = static_cast<std::size_t>(piece.count);
+    chunk.weight.resize(rows * affine.weight_row_bytes());
+    chunk.scales.resize(rows * affine.scales_row_bytes());
+    chunk.biases.resize(chunk.scales.size());
+    errors_.resize(rows);
+    BOBBY_CHECK(quantize(piece, affine, chunk));
+    for (const RowError& row : errors_) {
+      sum_.error += row.error;
+      sum_.weight += row.weight;
+      sum_.largest = std::max(sum_.largest, row.largest);
     }
     return {};
   }
 
+  /// What the job that was filled last lost.
+  TensorError take_error(const QuantizeJob& job) {
+    const RowError sum = std::exchange(sum_, {});
+    return {.path = job.path,
+            .quantization = {job.format->group_size, job.format->bits},
+            .relative = sum.weight > 0 ? std::sqrt(sum.error / sum.weight) : 0,
+            .largest = static_cast<double>(sum.largest)};
+  }
+
  private:
-  Result<void> quantize_chunk(const WeightView& dense, const WeightView& affine,
-                              std::int64_t chunk_begin, std::int64_t count) {
+  Result<void> quantize(const Piece& piece, const WeightView& affine, QuantizedChunk& chunk) {
+    const WeightView dense = piece.job->view();
     std::mutex mutex;
-    std::int64_t first_bad = count;  // that of the lowest row, whichever thread came first
+    std::int64_t first_bad = piece.count;  // the lowest row's, whichever thread came first
     Result<void> result;
-    pool_.parallel_for(count, kBlockRows, [&](std::int64_t begin, std::int64_t end, int) {
+    pool_.parallel_for(piece.count, kBlockRows, [&](std::int64_t begin, std::int64_t end, int) {
       const auto row = static_cast<std::size_t>(begin);
-      const AffineRows out{.weight = weight_.data() + row * affine.weight_row_bytes(),
-                           .scales = scales_.data() + row * affine.scales_row_bytes(),
-                           .biases = biases_.data() + row * affine.scales_row_bytes()};
-      auto done =
-          quantize_rows(dense, chunk_begin + begin, end - begin, affine.format, rounding_, out);
+      const AffineRows out{.weight = chunk.weight.data() + row * affine.weight_row_bytes(),
+                           .scales = chunk.scales.data() + row * affine.scales_row_bytes(),
+                           .biases = chunk.biases.data() + row * affine.scales_row_bytes(),
+                           .errors = errors_.data() + row};
+      auto done = options_.quantize_rows(dense, piece.begin + begin, end - begin, affine.format,
+                                         options_.rounding, out);
       if (done) return;
       const std::lock_guard lock(mutex);
       if (begin >= first_bad) return;
@@ -144,65 +128,98 @@ class RowQuantizer {
     return result;
   }
 
-  ThreadPool& pool_;
-  Rounding rounding_;
-  std::vector<std::byte> weight_;
-  std::vector<std::byte> scales_;
-  std::vector<std::byte> biases_;
+  const QuantizeModelOptions& options_;
+  ThreadPool pool_;
+  std::vector<RowError> errors_;
+  RowError sum_;
 };
 
-/// Whether a file of a model folder is neither weights nor config.json: tokenizer, generation
-/// defaults, chat template, licence.
-bool is_copied(const fs::path& file) {
-  constexpr std::array<std::string_view, 6> kExtensions = {".json",  ".jinja", ".txt",
-                                                           ".model", ".md",    ".tiktoken"};
-  const std::string name = file.filename().string();
-  if (name == "config.json" || name.ends_with(".index.json") || name.starts_with('.')) return false;
-  if (name.starts_with("LICENSE") || name.starts_with("NOTICE")) return true;
-  return std::ranges::find(kExtensions, file.extension().string()) != kExtensions.end();
+json to_json(const TensorError& error) {
+  return {{"path", error.path},
+          {"bits", error.quantization.bits},
+          {"group_size", error.quantization.group_size},
+          {"relative", error.relative},
+          {"largest", error.largest}};
 }
 
-Result<void> copy_others(const fs::path& source, const fs::path& folder) {
-  std::error_code error;
-  for (fs::directory_iterator entry(source, error), end; !error && entry != end;
-       entry.increment(error)) {
-    if (!entry->is_regular_file(error) || !is_copied(entry->path())) continue;
-    fs::copy_file(entry->path(), folder / entry->path().filename(), error);
-    if (error)
-      return fail({.code = ErrorCode::kIo,
-                   .where = entry->path().string(),
-                   .problem = "cannot be copied: " + error.message()});
+/// The errors that were noted of the shards that an earlier run finished.
+Result<std::vector<TensorError>> noted_errors(const ShardStore& store) {
+  std::vector<TensorError> errors;
+  try {
+    for (std::size_t i = 0; i < store.finished(); ++i)
+      for (const json& noted : store.note_of(i))
+        errors.push_back({.path = noted.at("path"),
+                          .quantization = {noted.at("group_size"), noted.at("bits")},
+                          .relative = noted.at("relative"),
+                          .largest = noted.at("largest")});
+  } catch (const json::exception&) {
+    return fail({.code = ErrorCode::kMalformed,
+                 .problem = "what an earlier run noted of its work cannot be read"});
   }
-  if (error)
-    return fail({.code = ErrorCode::kIo, .where = source.string(), .problem = error.message()});
+  return errors;
+}
+
+Result<void> write_weights(const QuantizePlan& plan, const QuantizeModelOptions& options,
+                           ShardStore& store, QuantizedModel& made, const ProgressFn& progress) {
+  const std::vector<Piece> pieces = pieces_of(plan, store.finished());
+  std::vector<PageStream::Part> parts;
+  std::uint64_t done = plan.bytes_before;
+  for (const Piece& piece : pieces) {
+    parts.push_back({piece.job->file, piece.bytes});
+    done -= piece.bytes.size();
+  }
+  PageStream pages(std::move(parts), kChunksAhead);
+  ChunkQuantizer quantizer(options);
+  ChunkWriter writer(store);
+  json note = json::array();
+  if (progress) progress({"quantize", done, plan.bytes_before});
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const Piece& piece = pieces[i];
+    BOBBY_TRY(std::unique_ptr<QuantizedChunk> chunk, writer.take());
+    pages.wait_for(i);
+    BOBBY_CHECK(quantizer.fill(piece, *chunk));
+    pages.drop(i);
+    if (piece.last_of_job && piece.job->format) {
+      made.errors.push_back(quantizer.take_error(*piece.job));
+      note.push_back(to_json(made.errors.back()));
+    }
+    if (piece.last_of_shard) chunk->shard_note = std::exchange(note, json::array());
+    writer.give(std::move(chunk));
+    done += piece.bytes.size();
+    if (progress) progress({"quantize", done, plan.bytes_before});
+  }
+  BOBBY_CHECK(writer.finish());
+  // A checkpoint without tensors is a file without tensors.
+  if (store.finished() < plan.shards.size()) return store.finish_shard(json::array());
   return {};
 }
 
-std::string quantized_config(nlohmann::json config, const QuantizeModelOptions& options,
-                             const std::vector<std::string>& left_dense) {
-  nlohmann::json block = {
-      {"group_size", options.group_size}, {"bits", options.bits}, {"mode", "affine"}};
-  for (const std::string& path : left_dense) block[path] = false;
-  config["quantization"] = block;
-  config["quantization_config"] = std::move(block);
-  return config.dump(4) + "\n";
+/// Everything of `folder` but config.json and what is copied.
+Result<void> make_weights(const QuantizePlan& plan, const QuantizeModelOptions& options,
+                          ResumableFolder& folder, QuantizedModel& made,
+                          const ProgressFn& progress) {
+  ShardStore store(folder, plan.shards);
+  BOBBY_CHECK(store.take_up(progress));
+  made.files_taken_up = static_cast<std::int64_t>(store.finished());
+  BOBBY_TRY(made.errors, noted_errors(store));
+  std::uint64_t to_write = 0;
+  for (std::size_t i = store.finished(); i < plan.shards.size(); ++i)
+    to_write += plan.shards[i].bytes;
+  BOBBY_CHECK(check_disk_space(folder.path(), to_write));
+  BOBBY_CHECK(write_weights(plan, options, store, made, progress));
+  made.quantized = static_cast<std::int64_t>(made.errors.size());
+  return write_shard_index(folder.path(), plan.shards);
 }
 
-Result<void> write_weights(const std::vector<Job>& jobs, const QuantizeModelOptions& options,
-                           CheckpointWriter& writer, std::uint64_t total,
-                           const ProgressFn& progress) {
-  ThreadPool pool(std::max(1, options.threads));
-  RowQuantizer quantizer(pool, options.rounding);
-  std::uint64_t done = 0;
-  for (const Job& job : jobs) {
-    if (job.format)
-      BOBBY_CHECK(quantizer.run(job, writer));
-    else
-      BOBBY_CHECK(writer.append(job.out[0].name, job.tensor->data));
-    done += job.tensor->byte_size();
-    if (progress) progress({"quantize", done, total});
-  }
-  return writer.finish();
+Result<void> write_config(json config, const json& quantization, const ResumableFolder& folder) {
+  config["quantization"] = quantization;
+  config["quantization_config"] = quantization;
+  return folder.write_text(folder.path() / "config.json", config.dump(4) + "\n");
+}
+
+/// Whether the same run could come further another time.
+bool is_worth_another_try(ErrorCode code) {
+  return code == ErrorCode::kIo || code == ErrorCode::kLimit;
 }
 
 }  // namespace
@@ -216,7 +233,7 @@ Result<QuantizedModel> quantize_model(const fs::path& source, const fs::path& fo
                             .group_size = options.group_size};
   BOBBY_CHECK(check_format(format, options.group_size, "quantize"));
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(source));
-  BOBBY_TRY(nlohmann::json json, read_json_object(source / "config.json"));
+  BOBBY_TRY(json config_json, read_json_object(source / "config.json"));
   if (config.quantization || !config.quantization_by_path.empty())
     return fail({.code = ErrorCode::kUsage,
                  .where = source.string(),
@@ -224,23 +241,21 @@ Result<QuantizedModel> quantize_model(const fs::path& source, const fs::path& fo
                  .hint = "start from the original weights"});
   const auto checkpoint = Checkpoint::open(source);
   if (!checkpoint) return fail(to_error(checkpoint.error()));
+  BOBBY_TRY(const QuantizePlan plan, plan_quantization(*checkpoint, config, options));
 
-  QuantizedModel made;
-  BOBBY_TRY(const std::vector<Job> jobs, plan_all(*checkpoint, config, options, made.left_dense));
-  std::vector<safetensors::TensorInfo> infos;
-  for (const Job& job : jobs) {
-    infos.insert(infos.end(), job.out.begin(), job.out.end());
-    made.bytes_before += job.tensor->byte_size();
-    if (job.format) ++made.quantized;
+  QuantizedModel made{.left_dense = plan.left_dense,
+                      .bytes_before = plan.bytes_before,
+                      .bytes_after = plan.bytes_after,
+                      .errors = {},
+                      .files = static_cast<std::int64_t>(plan.shards.size())};
+  BOBBY_TRY(ResumableFolder output,
+            ResumableFolder::open(folder, plan.description(*checkpoint, options.rounding)));
+  if (auto weights = make_weights(plan, options, output, made, progress); !weights) {
+    if (!is_worth_another_try(weights.error().code)) output.keep(false);
+    return fail(std::move(weights).error());
   }
-  BOBBY_TRY(OutputFolder output, OutputFolder::create(folder));
-  BOBBY_TRY(CheckpointWriter writer,
-            CheckpointWriter::create(output.path(), infos, options.shard_bytes));
-  made.bytes_after = writer.total_bytes();
-  BOBBY_CHECK(write_weights(jobs, options, writer, made.bytes_before, progress));
-  BOBBY_CHECK(output.write_text("config.json",
-                                quantized_config(std::move(json), options, made.left_dense)));
-  BOBBY_CHECK(copy_others(source, output.path()));
+  BOBBY_CHECK(write_config(std::move(config_json), plan.quantization, output));
+  BOBBY_CHECK(copy_model_files(source, output.path()));
   BOBBY_CHECK(output.commit());
   return made;
 }

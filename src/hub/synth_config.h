@@ -15,7 +15,8 @@ struct SynthConfig {
 };
 
 /// The config of a named architecture, of a model folder, or of a file; see SynthOptions::arch.
-/// `bits` and `group_size` are those of a named architecture (bits 0: dense).
+/// `bits` and `group_size` are those of a named architecture (bits 0: dense). kUnsupported: a mode
+/// that is not affine.
 Result<SynthConfig> synth_config(const std::string& arch, int bits, int group_size);
 
 }  // namespace bobby

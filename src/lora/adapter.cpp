@@ -1,33 +1,17 @@
 #include "lora/adapter.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/safetensors_error.h"
 #include "base/sha256.h"
+#include "gguf/names.h"
 #include "lora/adapter_reader.h"
+#include "lora/block_path.h"
+#include "lora/gguf_adapter.h"
 
 namespace bobby {
 
 namespace {
-
-/// "model.layers.20.self_attn.q_proj" → 20 and "self_attn.q_proj"; no index outside the blocks.
-struct BlockPath {
-  std::optional<std::int64_t> layer;
-  std::string_view rest;
-};
-
-BlockPath split_path(std::string_view path) {
-  constexpr std::string_view kBlocks = "model.layers.";
-  if (!path.starts_with(kBlocks)) return {std::nullopt, path};
-  const std::string_view tail = path.substr(kBlocks.size());
-  std::int64_t layer = 0;
-  const auto [end, code] = std::from_chars(tail.data(), tail.data() + tail.size(), layer);
-  const std::size_t digits = static_cast<std::size_t>(end - tail.data());
-  if (code != std::errc() || digits >= tail.size() || tail[digits] != '.')
-    return {std::nullopt, path};
-  return {layer, tail.substr(digits + 1)};
-}
 
 bool contains(const std::vector<std::string>& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -44,7 +28,7 @@ bool matches_ending(const std::vector<std::string>& names, std::string_view path
 /// paths anywhere; without keys, every linear layer of those blocks.
 bool mlx_targets(const Adapter& adapter, std::string_view path, std::int64_t num_hidden_layers) {
   if (contains(adapter.keys, path)) return true;
-  const BlockPath block = split_path(path);
+  const BlockPath block = block_path(path);
   if (!block.layer) return false;
   const std::int64_t count = adapter.num_layers.value_or(0);
   if (count > 0 && *block.layer < num_hidden_layers - count) return false;
@@ -54,7 +38,7 @@ bool mlx_targets(const Adapter& adapter, std::string_view path, std::int64_t num
 /// PEFT's check_target_module_exists().
 bool peft_targets(const Adapter& adapter, std::string_view path) {
   if (matches_ending(adapter.exclude_modules, path)) return false;
-  const BlockPath block = split_path(path);
+  const BlockPath block = block_path(path);
   if (adapter.target_modules == std::vector<std::string>{"all-linear"}) {
     if (!block.layer) return false;  // neither the embedding nor the head
   } else if (!matches_ending(adapter.target_modules, path)) {
@@ -102,19 +86,39 @@ std::int64_t Adapter::parameter_count() const {
 }
 
 bool Adapter::targets(std::string_view path, std::int64_t num_hidden_layers) const {
-  return source == Source::kMlx ? mlx_targets(*this, path, num_hidden_layers)
-                                : peft_targets(*this, path);
+  switch (source) {
+    case Source::kMlx: return mlx_targets(*this, path, num_hidden_layers);
+    case Source::kPeft: return peft_targets(*this, path);
+    case Source::kGguf: break;  // what it adapts is what it holds
+  }
+  return std::any_of(modules.begin(), modules.end(),
+                     [&](const AdapterModule& module) { return module.path == path; });
 }
 
-Result<Adapter> load_adapter(const std::filesystem::path& folder) {
+bool Adapter::may_adapt(std::string_view model_type) const {
+  return architecture.empty() || gguf_architecture(model_type) == architecture;
+}
+
+std::string_view source_name(Adapter::Source source) {
+  switch (source) {
+    case Adapter::Source::kMlx: return "mlx";
+    case Adapter::Source::kPeft: return "peft";
+    case Adapter::Source::kGguf: break;
+  }
+  return "gguf";
+}
+
+Result<Adapter> load_adapter(const std::filesystem::path& path) {
   std::error_code code;
-  if (!std::filesystem::is_directory(folder, code))
+  if (std::filesystem::is_regular_file(path, code)) return read_gguf_adapter(path);
+  if (!std::filesystem::is_directory(path, code))
     return fail({.code = ErrorCode::kNotFound,
-                 .where = folder.string(),
+                 .where = path.string(),
                  .problem = "there is no such folder",
-                 .hint = "an adapter is a folder with adapter_config.json and its tensors"});
-  auto adapter = read_adapter(folder);
-  if (!adapter) return fail(std::move(adapter).error().in(folder.string()));
+                 .hint = "an adapter is a folder with adapter_config.json and its tensors, or a "
+                         "GGUF file"});
+  auto adapter = read_adapter(path);
+  if (!adapter) return fail(std::move(adapter).error().in(path.string()));
   return adapter;
 }
 

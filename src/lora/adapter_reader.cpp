@@ -31,6 +31,8 @@ void AdapterReader::read(const std::string& path, const TensorLayout& layout, st
   module.out_features = static_cast<std::int64_t>(tensors.b->shape[layout.b_is_transposed ? 1 : 0]);
   module.a = widened(*tensors.a);
   module.b = widened(*tensors.b);
+  if (tensors.a->dtype == tensors.b->dtype)
+    module.dtype = to_dtype(tensors.a->dtype).value_or(DType::kF32);
   if (tensors.magnitude) {
     module.magnitude = widened(*tensors.magnitude);
     if (static_cast<std::int64_t>(module.magnitude.size()) != module.out_features)

@@ -167,6 +167,11 @@ std::string JsonObject::string(std::string_view key, std::optional<std::string> 
   return fallback.value_or("");
 }
 
+std::string JsonObject::text_or_empty(std::string_view key) const {
+  const nlohmann::json* value = find(key);
+  return value && value->is_string() ? value->get<std::string>() : std::string();
+}
+
 std::vector<std::string> JsonObject::strings(std::string_view key) {
   const nlohmann::json* value = find(key);
   if (!value) return {};

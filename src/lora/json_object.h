@@ -43,6 +43,8 @@ class JsonObject {
   float positive(std::string_view key, std::optional<double> fallback = std::nullopt);
   bool boolean(std::string_view key, std::optional<bool> fallback = std::nullopt);
   std::string string(std::string_view key, std::optional<std::string> fallback = std::nullopt);
+  /// A string that nothing depends on: "" for anything else, without a problem.
+  std::string text_or_empty(std::string_view key) const;
   /// A list of strings; absent: empty.
   std::vector<std::string> strings(std::string_view key);
   /// An integer in [min, max], or a list of them; absent: empty.

@@ -53,6 +53,7 @@ void read_mlx_adapter(JsonObject& config, AdapterReader& reader, Adapter& adapte
                   "\"lora\" or \"dora\"", json_excerpt(type),
                   type == "full" ? "a full fine-tune is a model of its own" : "");
   adapter.num_layers = config.integer("num_layers", -kLargest, kLargest);
+  adapter.base_name = config.text_or_empty("model");
   const std::int64_t rank = read_parameters(config, adapter);
   if (!config.problems().empty()) return;
 

@@ -139,6 +139,7 @@ std::vector<Ranks::Pattern> read_patterns(JsonObject& config, std::string_view k
 Ranks read_config(JsonObject& config, Adapter& adapter) {
   refuse_unimplemented(config);
   adapter.dora = config.boolean("use_dora", false);
+  adapter.base_name = config.text_or_empty("base_model_name_or_path");
   adapter.target_modules = read_names(config, "target_modules");
   adapter.exclude_modules = read_names(config, "exclude_modules");
   if (!config.contains("target_modules"))

@@ -40,6 +40,12 @@ void check_module(const AdapterModule& module, const Weight& weight, bool dora,
 
 void check(const Adapter& adapter, const ModelConfig& config, std::span<const Module> modules,
            std::vector<Error>& problems) {
+  if (!adapter.may_adapt(config.model_type))
+    problems.push_back({.code = ErrorCode::kMismatch,
+                        .where = "key 'general.architecture'",
+                        .problem = "the adapter was made for another architecture",
+                        .expected = config.model_type,
+                        .found = adapter.architecture});
   // In mlx-lm a tied model has no lm_head of its own; in PEFT it has.
   const bool has_head = !config.tie_word_embeddings || adapter.source == Adapter::Source::kPeft;
   std::map<std::string_view, const AdapterModule*> adapted;
@@ -130,7 +136,10 @@ Result<std::shared_ptr<const AttachedAdapter>> AttachedAdapter::make(
   for (const AdapterModule& module : adapter->modules) {
     const int slot = slots.at(module.path);
     const Weight& weight = *modules[static_cast<std::size_t>(slot)].weight;
-    BOBBY_CHECK(attached->upload(module, slot, weight, backend));
+    BOBBY_TRY(std::vector<float> ordered, unpaired_b(*adapter, module, config.head_dim));
+    const float* b = ordered.empty() ? module.b.data()
+                                     : attached->computed_.emplace_back(std::move(ordered)).data();
+    BOBBY_CHECK(attached->upload(module, b, slot, weight, backend));
     // mlx-lm adapts the embedding as one thing, in both its uses; PEFT only the look-up.
     if (module.path == kEmbedding && config.tie_word_embeddings &&
         adapter->source == Adapter::Source::kMlx)
@@ -139,14 +148,14 @@ Result<std::shared_ptr<const AttachedAdapter>> AttachedAdapter::make(
   return std::shared_ptr<const AttachedAdapter>(std::move(attached));
 }
 
-Result<void> AttachedAdapter::upload(const AdapterModule& module, int slot, const Weight& weight,
-                                     Backend& backend) {
+Result<void> AttachedAdapter::upload(const AdapterModule& module, const float* b, int slot,
+                                     const Weight& weight, Backend& backend) {
   LoraView view{.name = module.path,
                 .rank = module.rank,
                 .in_features = module.in_features,
                 .out_features = module.out_features,
                 .a = module.a.data(),
-                .b = module.b.data()};
+                .b = b};
   if (!module.magnitude.empty()) {
     BOBBY_TRY(auto multiplier, output_multiplier(module, weight.view(), module.scale * factor_));
     view.output_multiplier = computed_.emplace_back(std::move(multiplier)).data();

@@ -47,7 +47,8 @@ class AttachedAdapter {
  private:
   AttachedAdapter() = default;
 
-  Result<void> upload(const AdapterModule& module, int slot, const Weight& weight,
+  /// `b` is module.b, in the checkpoint's order of rows.
+  Result<void> upload(const AdapterModule& module, const float* b, int slot, const Weight& weight,
                       Backend& backend);
   Result<void> upload_tied_head(const AdapterModule& module, int slot, Backend& backend);
 
@@ -55,7 +56,7 @@ class AttachedAdapter {
   std::string digest_;
   float factor_ = 1.0f;
   const Module* modules_ = nullptr;
-  std::deque<std::vector<float>> computed_;  // multipliers, and the transposes of a tied head
+  std::deque<std::vector<float>> computed_;  // multipliers, rows in order, a tied head
   std::vector<Part> parts_;                  // by slot
 };
 

@@ -20,7 +20,7 @@ constexpr std::int64_t kWidestRow = 1 << 22;
 constexpr std::int64_t kLargestVocabulary = 1 << 24;
 constexpr std::int64_t kLongestContext = std::numeric_limits<std::int32_t>::max();
 
-constexpr std::array<std::string_view, 2> kModelTypes = {"llama", "qwen3"};
+constexpr std::array<std::string_view, 3> kModelTypes = {"llama", "qwen2", "qwen3"};
 
 /// Keys that other architectures or variants use to change the arithmetic, with the value at which
 /// they change nothing. Another value is refused by name: it must not be ignored.
@@ -50,6 +50,7 @@ const std::vector<NeutralKey>& neutral_keys() {
       {"no_rope_layers", nullptr},
       {"attn_temperature_tuning", false},
       {"model_file", nullptr},
+      {"quantize_activations", false},
   };
   return keys;
 }
@@ -128,7 +129,7 @@ void read_heads(JsonObject& json, ModelConfig& config) {
         "does not divide num_attention_heads (" + std::to_string(config.num_attention_heads) + ")",
         {}, std::to_string(config.num_key_value_heads));
 
-  const bool derived = llama && !json.contains("head_dim");
+  const bool derived = config.model_type != "qwen3" && !json.contains("head_dim");
   if (derived && config.hidden_size % config.num_attention_heads != 0)
     json.report(ErrorCode::kMalformed, "num_attention_heads",
                 "does not divide hidden_size, and there is no head_dim");
@@ -145,12 +146,18 @@ void read_heads(JsonObject& json, ModelConfig& config) {
 }
 
 void read_biases(JsonObject& json, ModelConfig& config) {
-  config.attention_bias = json.boolean("attention_bias", false);
-  config.mlp_bias = json.boolean("mlp_bias", false);
-  if (config.model_type != "qwen3") return;
+  if (config.model_type == "llama") {
+    config.attention_bias = json.boolean("attention_bias", false);
+    config.attention_output_bias = config.attention_bias;
+    config.mlp_bias = json.boolean("mlp_bias", false);
+    return;
+  }
+  // Qwen2 has these three by its architecture, whatever the key says: nobody reads it.
+  config.attention_bias = config.model_type == "qwen2";
   for (const std::string_view key : {"attention_bias", "mlp_bias"})
-    if (json.boolean(key, false))
-      json.report(ErrorCode::kUnsupported, key, "is not implemented for qwen3", "false", "true");
+    if (json.boolean(key, false) && !(config.attention_bias && key == "attention_bias"))
+      json.report(ErrorCode::kUnsupported, key, "is not implemented for " + config.model_type,
+                  "false", "true");
 }
 
 void read_token_ids(JsonObject& json, ModelConfig& config) {
@@ -202,6 +209,18 @@ Result<ModelConfig> read_config(const nlohmann::json& parsed, const std::string&
   return config;
 }
 
+/// NVIDIA's ModelOpt says in a file of its own how it quantised, and config.json nothing.
+Result<void> refuse_modelopt(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / "hf_quant_config.json";
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) return {};
+  return fail({.code = ErrorCode::kUnsupported,
+               .where = path.string(),
+               .problem = "says that ModelOpt quantised this model, which is not implemented",
+               .expected = "MLX's own key 'quantization' in config.json",
+               .hint = "take an MLX conversion of this model"});
+}
+
 }  // namespace
 
 Result<ModelConfig> ModelConfig::from_json(std::string_view text, std::string_view name) {
@@ -213,6 +232,7 @@ Result<ModelConfig> ModelConfig::load(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "config.json";
   BOBBY_TRY(const nlohmann::json json, read_json_object(path));
   BOBBY_TRY(ModelConfig config, read_config(json, path.string()));
+  if (!config.quantization) BOBBY_CHECK(refuse_modelopt(folder));
 
   const std::filesystem::path generation_path = folder / "generation_config.json";
   std::error_code code;

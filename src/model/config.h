@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tensor/formats/float_modes.h"
 
 namespace bobby {
 
@@ -16,6 +17,7 @@ namespace bobby {
 struct QuantizationConfig {
   int group_size = 64;
   int bits = 4;
+  QuantizationMode mode = QuantizationMode::kAffine;
   bool operator==(const QuantizationConfig&) const = default;
 };
 
@@ -32,7 +34,7 @@ struct RopeScaling {
 /// config.json in the checkpoint's own words. Keys that would change the arithmetic and are not
 /// implemented are errors that name them.
 struct ModelConfig {
-  std::string model_type;  ///< "qwen3", "llama"
+  std::string model_type;  ///< "qwen3", "qwen2", "llama"
   std::int64_t hidden_size = 0;
   std::int64_t num_hidden_layers = 0;
   std::int64_t intermediate_size = 0;
@@ -46,14 +48,15 @@ struct ModelConfig {
   float rope_theta = 0.0f;
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;
-  bool attention_bias = false;
+  bool attention_bias = false;         ///< q_proj, k_proj and v_proj have biases
+  bool attention_output_bias = false;  ///< o_proj has one; llama has all four or none, qwen2 three
   bool mlp_bias = false;
   std::vector<std::int32_t> eos_token_id;
   std::optional<std::int32_t> bos_token_id;
 
   std::optional<QuantizationConfig> quantization;  ///< the global entry; unset: not quantised
   /// Entries by module path; nullopt is `false` (not quantised). A path with `.scales` that has no
-  /// entry takes its bits and group size from the tensors' shapes (as mlx-lm does).
+  /// entry takes its mode, bits and group size from the tensors (as mlx-lm does).
   std::map<std::string, std::optional<QuantizationConfig>, std::less<>> quantization_by_path;
 
   /// Reads and checks `folder`/config.json; eos_token_id of `folder`/generation_config.json, where

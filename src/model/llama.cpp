@@ -1,6 +1,6 @@
-// Llama 1-3 and their relatives, SmolLM2 among them (arXiv:2302.13971, arXiv:2407.21783): a
-// pre-norm transformer with grouped-query attention and SwiGLU, biases where config.json says so.
-// Names are the checkpoint's own.
+// Llama 1-3 and their relatives, SmolLM2 among them (arXiv:2302.13971, arXiv:2407.21783), and
+// Qwen2.5 (arXiv:2412.15115), which is the same with biases on q, k and v: a pre-norm transformer
+// with grouped-query attention and SwiGLU. Names are the checkpoint's own.
 
 #include <cmath>
 #include <string>
@@ -42,7 +42,7 @@ Layer load_layer(const ModelConfig& config, WeightLoader& weights, const std::st
   layer.self_attn.v_proj =
       weights.linear(path + ".self_attn.v_proj", kv_size, hidden_size, config.attention_bias);
   layer.self_attn.o_proj =
-      weights.linear(path + ".self_attn.o_proj", hidden_size, q_size, config.attention_bias);
+      weights.linear(path + ".self_attn.o_proj", hidden_size, q_size, config.attention_output_bias);
   layer.post_attention_layernorm = weights.norm(path + ".post_attention_layernorm", hidden_size);
   layer.mlp.gate_proj = weights.linear(path + ".mlp.gate_proj", config.intermediate_size,
                                        hidden_size, config.mlp_bias);

@@ -32,7 +32,7 @@ Result<std::unique_ptr<Model>> Transformer::load(const std::filesystem::path& fo
   std::unique_ptr<Transformer> model(
       new Transformer(std::move(config), std::move(*checkpoint), backend));
   WeightLoader weights(model->checkpoint_, model->config_, backend);
-  // config.json has been checked: there are these two.
+  // config.json has been checked: there are these three, of which two are one.
   model->forward_ = model->config_.model_type == "qwen3" ? make_qwen3(model->config_, weights)
                                                          : make_llama(model->config_, weights);
   auto loaded = weights.finish();

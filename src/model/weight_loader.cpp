@@ -1,6 +1,8 @@
 #include "model/weight_loader.h"
 
 #include <algorithm>
+#include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/safetensors_error.h"
@@ -43,8 +45,12 @@ WeightLoader::WeightLoader(const safetensors::Checkpoint& checkpoint, const Mode
 Linear WeightLoader::linear(const std::string& path, std::int64_t out_features,
                             std::int64_t in_features, bool bias) {
   Linear linear;
-  linear.weight = is_affine(path) ? affine(path, out_features, in_features)
-                                  : dense(path, path + ".weight", out_features, in_features, false);
+  if (!is_quantised(path))
+    linear.weight = dense(path, path + ".weight", out_features, in_features, false);
+  else if (const FloatMode* mode = find_float_mode(mode_of(path, in_features)))
+    linear.weight = floats(path, out_features, in_features, *mode);
+  else
+    linear.weight = affine(path, out_features, in_features);
   if (bias) linear.bias = dense(path, path + ".bias", 1, out_features, true);
   linear.slot = add_module(path, linear.weight);
   return linear;
@@ -98,19 +104,24 @@ const safetensors::Tensor* WeightLoader::take(const std::string& name) {
   return tensor;
 }
 
-bool WeightLoader::check(const Tensor& tensor, std::int64_t rows, std::int64_t cols, bool packed,
-                         bool vector) {
+bool WeightLoader::check(const Tensor& tensor, std::int64_t rows, std::int64_t cols,
+                         Elements elements, bool vector) {
   const auto is = [](std::uint64_t found, std::int64_t expected) {
     return found == static_cast<std::uint64_t>(expected);
   };
   const bool shape =
       vector ? tensor.shape.size() == 1 && is(tensor.shape[0], cols)
              : tensor.shape.size() == 2 && is(tensor.shape[0], rows) && is(tensor.shape[1], cols);
-  const bool dtype = packed ? tensor.dtype == safetensors::DType::kU32 : is_float(tensor.dtype);
+  const bool dtype = elements == Elements::kWords   ? tensor.dtype == safetensors::DType::kU32
+                     : elements == Elements::kBytes ? tensor.dtype == safetensors::DType::kU8
+                                                    : is_float(tensor.dtype);
   if (shape && dtype) return true;
+  const std::string_view expected = elements == Elements::kWords   ? "U32 "
+                                    : elements == Elements::kBytes ? "U8 "
+                                                                   : "F32, F16 or BF16 ";
   report(ErrorCode::kMismatch, "tensor '" + tensor.name + "'",
          shape ? "has the wrong dtype" : "has the wrong shape",
-         (packed ? "U32 " : "F32, F16 or BF16 ") + shape_text(rows, cols, vector),
+         std::string(expected) + shape_text(rows, cols, vector),
          safetensors::describe(tensor.dtype, tensor.shape));
   return false;
 }
@@ -130,7 +141,7 @@ const std::byte* WeightLoader::bytes_of(const Tensor& tensor) {
 const Weight* WeightLoader::dense(const std::string& path, const std::string& name,
                                   std::int64_t rows, std::int64_t cols, bool vector) {
   const Tensor* tensor = take(name);
-  if (!tensor || !check(*tensor, rows, cols, false, vector)) return nullptr;
+  if (!tensor || !check(*tensor, rows, cols, Elements::kFloats, vector)) return nullptr;
   return upload({.name = path,
                  .format = {.kind = WeightFormat::Kind::kDense, .dtype = *to_dtype(tensor->dtype)},
                  .rows = rows,
@@ -139,19 +150,39 @@ const Weight* WeightLoader::dense(const std::string& path, const std::string& na
 }
 
 /// mlx-lm's rule: config.json's entry decides; without one, whether the file has scales.
-bool WeightLoader::is_affine(const std::string& path) const {
+bool WeightLoader::is_quantised(const std::string& path) const {
   const auto entry = config_.quantization_by_path.find(path);
   if (entry != config_.quantization_by_path.end()) return entry->second.has_value();
   return config_.quantization && checkpoint_.find(path + ".scales");
+}
+
+/// The entry's mode; without one, that which has scales like the file's: only affine keeps them in
+/// the weight's own dtype.
+QuantizationMode WeightLoader::mode_of(const std::string& path, std::int64_t cols) const {
+  const auto entry = config_.quantization_by_path.find(path);
+  if (entry != config_.quantization_by_path.end()) return entry->second->mode;
+  const Tensor* weight = checkpoint_.find(path + ".weight");
+  const Tensor* scales = checkpoint_.find(path + ".scales");
+  if (!weight || !scales || scales->dtype != safetensors::DType::kU8 || weight->shape.size() != 2 ||
+      scales->shape.size() != 2)
+    return QuantizationMode::kAffine;
+  const auto is = [cols](std::uint64_t found, int numerator, int denominator) {
+    return cols % denominator == 0 &&
+           found == static_cast<std::uint64_t>(cols / denominator * numerator);
+  };
+  for (const FloatMode& mode : float_modes())
+    if (is(weight->shape[1], mode.bits, 32) && is(scales->shape[1], 1, mode.group_size))
+      return mode.mode;
+  return QuantizationMode::kAffine;
 }
 
 bool WeightLoader::affine_format(const std::string& path, const Tensor& weight,
                                  const Tensor& scales, std::int64_t cols, WeightFormat& format) {
   if (!is_float(scales.dtype)) {
     report(ErrorCode::kUnsupported, "tensor '" + scales.name + "'",
-           "is not of an affine quantization", "F32, F16 or BF16",
-           safetensors::describe(scales.dtype, scales.shape),
-           "modes such as mxfp4 and nvfp4 are not implemented");
+           "is of no quantization that is implemented",
+           "F32, F16 or BF16, or the U8 of mxfp4, mxfp8 or nvfp4 in its shape",
+           safetensors::describe(scales.dtype, scales.shape));
     return false;
   }
   format.kind = WeightFormat::Kind::kAffine;
@@ -179,14 +210,14 @@ bool WeightLoader::affine_format(const std::string& path, const Tensor& weight,
 const Weight* WeightLoader::affine(const std::string& path, std::int64_t rows, std::int64_t cols) {
   const Tensor* weight = take(path + ".weight");
   const Tensor* scales = take(path + ".scales");
-  const Tensor* biases = take(path + ".biases");
   WeightFormat format;
-  if (!weight || !scales || !biases || !affine_format(path, *weight, *scales, cols, format))
-    return nullptr;
+  const bool known = weight && scales && affine_format(path, *weight, *scales, cols, format);
+  const Tensor* biases = take(path + ".biases");
+  if (!known || !biases) return nullptr;
   const std::int64_t groups = cols / format.group_size;
-  const bool weight_ok = check(*weight, rows, cols * format.bits / 32, true, false);
-  const bool scales_ok = check(*scales, rows, groups, false, false);
-  bool biases_ok = check(*biases, rows, groups, false, false);
+  const bool weight_ok = check(*weight, rows, cols * format.bits / 32, Elements::kWords);
+  const bool scales_ok = check(*scales, rows, groups, Elements::kFloats);
+  bool biases_ok = check(*biases, rows, groups, Elements::kFloats);
   if (biases_ok && biases->dtype != scales->dtype) {
     report(ErrorCode::kMismatch, "tensor '" + biases->name + "'",
            "has another dtype than the scales", std::string(dtype_name(format.dtype)),
@@ -201,6 +232,66 @@ const Weight* WeightLoader::affine(const std::string& path, std::int64_t rows, s
                  .weight = bytes_of(*weight),
                  .scales = bytes_of(*scales),
                  .biases = bytes_of(*biases)});
+}
+
+const Weight* WeightLoader::floats(const std::string& path, std::int64_t rows, std::int64_t cols,
+                                   const FloatMode& mode) {
+  const Tensor* weight = take(path + ".weight");
+  const Tensor* scales = take(path + ".scales");
+  if (!weight || !scales) return nullptr;
+  if (cols % mode.group_size != 0) {
+    report(ErrorCode::kMismatch, "tensor '" + weight->name + "'",
+           "has columns that do not fill whole groups of " + std::string(mode.name),
+           "a multiple of " + std::to_string(mode.group_size), std::to_string(cols));
+    return nullptr;
+  }
+  const bool weight_ok = check(*weight, rows, cols * mode.bits / 32, Elements::kWords);
+  const bool scales_ok = check(*scales, rows, cols / mode.group_size, Elements::kBytes);
+  if (!weight_ok || !scales_ok) return nullptr;
+  WeightView to{.name = path, .format = exact_format(mode.mode), .rows = rows, .cols = cols};
+  const FloatWeightView from{.name = path,
+                             .mode = mode.mode,
+                             .rows = rows,
+                             .cols = cols,
+                             .weight = weight->data.data(),
+                             .scales = scales->data.data()};
+  return convert(from, to) ? upload(to) : nullptr;
+}
+
+/// Fills `to` from memory that lives as long as the weights; false after a problem.
+bool WeightLoader::convert(const FloatWeightView& from, WeightView& to) {
+  constexpr std::int64_t kBlockRows = 64;
+  const auto rows = static_cast<std::size_t>(to.rows);
+  const std::size_t weight_bytes = rows * to.weight_row_bytes();
+  const std::size_t scales_bytes = rows * to.scales_row_bytes();
+  auto& memory = loaded_.converted.emplace_back(
+      std::make_unique_for_overwrite<std::byte[]>(weight_bytes + 2 * scales_bytes));
+  const AffineRows out{.weight = memory.get(),
+                       .scales = memory.get() + weight_bytes,
+                       .biases = memory.get() + weight_bytes + scales_bytes};
+  to.weight = out.weight;
+  if (scales_bytes != 0) {
+    to.scales = out.scales;
+    to.biases = out.biases;
+  }
+  if (!pool_) pool_ = std::make_unique<ThreadPool>(ThreadPool::available_processors());
+  std::mutex mutex;
+  std::int64_t first_bad = to.rows;  // that of the lowest row, whichever thread came first
+  std::optional<Error> error;
+  pool_->parallel_for(to.rows, kBlockRows, [&](std::int64_t begin, std::int64_t end, int) {
+    const auto row = static_cast<std::size_t>(begin);
+    auto done = convert_rows(from, begin, end - begin,
+                             {.weight = out.weight + row * to.weight_row_bytes(),
+                              .scales = out.scales + row * to.scales_row_bytes(),
+                              .biases = out.biases + row * to.scales_row_bytes()});
+    if (done) return;
+    const std::lock_guard lock(mutex);
+    if (begin >= first_bad) return;
+    first_bad = begin;
+    error = std::move(done).error();
+  });
+  if (error) problems_.push_back(*std::move(error));
+  return !error;
 }
 
 const Weight* WeightLoader::upload(const WeightView& view) {

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "backends/backend.h"
+#include "base/thread_pool.h"
 #include "model/config.h"
 #include "safetensors/safetensors.h"
+#include "tensor/formats/float_modes.h"
 
 namespace bobby {
 
@@ -31,6 +33,7 @@ struct Module {
 struct LoadedWeights {
   std::vector<std::vector<float>> computed;  ///< vectors that the checkpoint does not hold
   std::vector<safetensors::AlignedView<std::byte>> copies;  ///< tensors that the file misaligns
+  std::vector<std::unique_ptr<std::byte[]>> converted;      ///< of floating point modes, made exact
   std::vector<std::unique_ptr<Weight>> weights;
   std::vector<Module> modules;
 };
@@ -43,8 +46,9 @@ class WeightLoader {
   WeightLoader(const safetensors::Checkpoint& checkpoint, const ModelConfig& config,
                Backend& backend);
 
-  /// PATH.weight, dense or affine (then with PATH.scales and PATH.biases; the format is that of
-  /// config.json's entry, or of the shapes), and PATH.bias when `bias`.
+  /// PATH.weight, dense or quantised (then with PATH.scales and, when affine, PATH.biases; the
+  /// format is that of config.json's entry, or of the tensors), and PATH.bias when `bias`. What is
+  /// in a floating point mode is turned into its exact_format() in memory.
   Linear linear(const std::string& path, std::int64_t out_features, std::int64_t in_features,
                 bool bias = false);
   /// PATH.weight of a norm, dense [size] of any float type.
@@ -61,13 +65,20 @@ class WeightLoader {
  private:
   using Tensor = safetensors::Tensor;
 
+  enum class Elements : std::uint8_t { kFloats, kWords, kBytes };
+
   const Tensor* take(const std::string& name);
-  bool check(const Tensor& tensor, std::int64_t rows, std::int64_t cols, bool packed, bool vector);
+  bool check(const Tensor& tensor, std::int64_t rows, std::int64_t cols, Elements elements,
+             bool vector = false);
   const std::byte* bytes_of(const Tensor& tensor);
-  bool is_affine(const std::string& path) const;
+  bool is_quantised(const std::string& path) const;
+  QuantizationMode mode_of(const std::string& path, std::int64_t cols) const;
   bool affine_format(const std::string& path, const Tensor& weight, const Tensor& scales,
                      std::int64_t cols, WeightFormat& format);
   const Weight* affine(const std::string& path, std::int64_t rows, std::int64_t cols);
+  const Weight* floats(const std::string& path, std::int64_t rows, std::int64_t cols,
+                       const FloatMode& mode);
+  bool convert(const FloatWeightView& from, WeightView& to);
   const Weight* dense(const std::string& path, const std::string& name, std::int64_t rows,
                       std::int64_t cols, bool vector);
   const Weight* upload(const WeightView& view);
@@ -80,6 +91,7 @@ class WeightLoader {
   const ModelConfig& config_;
   Backend& backend_;
   std::unordered_set<const Tensor*> taken_;
+  std::unique_ptr<ThreadPool> pool_;  ///< made when something is converted
   LoadedWeights loaded_;
   std::vector<Error> problems_;
 };

@@ -28,6 +28,48 @@ CREATE TABLE drafts (
 ) STRICT;
 CREATE INDEX drafts_by_status ON drafts (status, id);
 )"),
+    // An outbox row outlives its draft once it was posted: novelty is judged against it.
+    std::string_view(R"(
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  draft_id INTEGER NOT NULL UNIQUE,
+  account TEXT NOT NULL,
+  record_key TEXT NOT NULL,
+  text TEXT NOT NULL,
+  record TEXT NOT NULL DEFAULT '',
+  state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 3),
+  attempts INTEGER NOT NULL DEFAULT 0,
+  not_before INTEGER NOT NULL DEFAULT 0,
+  uri TEXT NOT NULL DEFAULT '',
+  cid TEXT NOT NULL DEFAULT '',
+  problem TEXT NOT NULL DEFAULT '',
+  approved_at INTEGER NOT NULL,
+  sent_at INTEGER NOT NULL DEFAULT 0,
+  tried_at INTEGER NOT NULL DEFAULT 0,
+  posted_at INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (account, record_key)
+) STRICT;
+CREATE INDEX outbox_by_state ON outbox (account, state, id);
+CREATE TABLE decisions (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  draft_id INTEGER NOT NULL,
+  decision TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  text TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE accounts (
+  account TEXT PRIMARY KEY,
+  handled_until INTEGER NOT NULL DEFAULT 0,
+  paused_until INTEGER NOT NULL DEFAULT 0,
+  pause_reason TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+CREATE TABLE leases (
+  name TEXT PRIMARY KEY,
+  owner TEXT NOT NULL,
+  until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+)"),
 };
 
 constexpr auto kNewest = static_cast<std::int64_t>(kSteps.size());

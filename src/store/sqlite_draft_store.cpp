@@ -8,8 +8,9 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "store/draft_outbox.h"
 #include "store/folded.h"
-#include "store/migrations.h"
+#include "store/open_store.h"
 #include "store/store_file.h"
 
 namespace bobby::store {
@@ -80,25 +81,11 @@ Result<std::string> folded_draft(std::string_view text, std::string_view prompt)
   return all + "\n" + folded_prompt;
 }
 
-Result<void> check_whole(Database& database, std::string_view pragma) {
-  BOBBY_TRY(const std::string verdict, database.text(pragma));
-  if (verdict == "ok") return {};
-  Error error = database.error(SQLITE_CORRUPT);
-  error.found = verdict;
-  return fail(std::move(error));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<SqliteDraftStore>> SqliteDraftStore::open(const fs::path& path,
                                                                  const StoreOptions& options) {
-  BOBBY_CHECK(ensure_private_file(path));
-  BOBBY_TRY(Database database, Database::open(path, options.busy_timeout));
-  BOBBY_CHECK(check_schema(database));  // before anything is changed in a file that is not ours
-  BOBBY_CHECK(database.use_write_ahead_log());
-  BOBBY_CHECK(migrate(database));
-  BOBBY_CHECK(make_private(path));
-  BOBBY_CHECK(check_whole(database, "PRAGMA quick_check(1)"));
+  BOBBY_TRY(Database database, open_store(path, options));
   std::unique_ptr<SqliteDraftStore> store(new SqliteDraftStore(std::move(database)));
   BOBBY_CHECK(store->prepare());
   return store;
@@ -187,6 +174,10 @@ Result<std::optional<Draft>> SqliteDraftStore::update(std::int64_t id, const Dra
   if (!draft) return std::nullopt;
   const std::string& text = change.text ? *change.text : draft->text;
   BOBBY_TRY(const std::string search, folded_draft(text, draft->prompt));
+  BOBBY_CHECK(follow_draft(database_, id,
+                           {.changes_text = text != draft->text,
+                            .leaves_approved = change.status && *change.status != "approved",
+                            .becomes_posted = change.status && *change.status == "posted"}));
   {
     Run run(database_, change_);
     run.bind(1, id).bind(2, text).bind(3, change.status ? *change.status : draft->status);
@@ -202,6 +193,7 @@ Result<bool> SqliteDraftStore::remove(std::int64_t id) {
   const std::lock_guard lock(mutex_);
   BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
   bool removed = false;
+  BOBBY_CHECK(follow_draft(database_, id, {.removes = true}));
   {
     Run run(database_, delete_);
     BOBBY_TRY(removed, run.bind(1, id).next());

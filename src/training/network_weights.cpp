@@ -14,8 +14,6 @@ BlockWeights load_block(const ModelConfig& config, WeightLoader& weights, const 
   const std::int64_t hidden_size = config.hidden_size;
   const std::int64_t q_size = config.num_attention_heads * config.head_dim;
   const std::int64_t kv_size = config.num_key_value_heads * config.head_dim;
-  const bool attention_bias = !qwen3 && config.attention_bias;
-  const bool mlp_bias = !qwen3 && config.mlp_bias;
 
   BlockWeights block;
   const auto load = [&](BlockProjection projection, std::int64_t out, std::int64_t in, bool bias) {
@@ -24,18 +22,18 @@ BlockWeights load_block(const ModelConfig& config, WeightLoader& weights, const 
         weights.linear(path + "." + std::string(kBlockProjectionNames[index]), out, in, bias);
   };
   block.input_layernorm = weights.norm(path + ".input_layernorm", hidden_size);
-  load(BlockProjection::kQ, q_size, hidden_size, attention_bias);
-  load(BlockProjection::kK, kv_size, hidden_size, attention_bias);
-  load(BlockProjection::kV, kv_size, hidden_size, attention_bias);
-  load(BlockProjection::kO, hidden_size, q_size, attention_bias);
+  load(BlockProjection::kQ, q_size, hidden_size, config.attention_bias);
+  load(BlockProjection::kK, kv_size, hidden_size, config.attention_bias);
+  load(BlockProjection::kV, kv_size, hidden_size, config.attention_bias);
+  load(BlockProjection::kO, hidden_size, q_size, config.attention_output_bias);
   if (qwen3) {
     block.q_norm = weights.norm(path + ".self_attn.q_norm", config.head_dim);
     block.k_norm = weights.norm(path + ".self_attn.k_norm", config.head_dim);
   }
   block.post_attention_layernorm = weights.norm(path + ".post_attention_layernorm", hidden_size);
-  load(BlockProjection::kGate, config.intermediate_size, hidden_size, mlp_bias);
-  load(BlockProjection::kUp, config.intermediate_size, hidden_size, mlp_bias);
-  load(BlockProjection::kDown, hidden_size, config.intermediate_size, mlp_bias);
+  load(BlockProjection::kGate, config.intermediate_size, hidden_size, config.mlp_bias);
+  load(BlockProjection::kUp, config.intermediate_size, hidden_size, config.mlp_bias);
+  load(BlockProjection::kDown, hidden_size, config.intermediate_size, config.mlp_bias);
   return block;
 }
 

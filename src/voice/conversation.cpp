@@ -55,12 +55,11 @@ Result<std::string> render_conversation(const PromptForm& form,
 
   std::string text = form.begin;
   std::span<const ChatMessage> rest = messages;
-  if (has_system && messages.front().text.empty()) {
-    rest = messages.subspan(1);
-  } else if (!has_system && form.system && !form.system->empty()) {
-    BOBBY_TRY(const std::string own, turn(form, {Role::kSystem, *form.system}));
-    text += own;
-  }
+  std::string system = has_system ? messages.front().text : form.system.value_or("");
+  if (has_system) rest = messages.subspan(1);
+  BOBBY_CHECK(check_free_of_markers(form, name_of(Role::kSystem), system));
+  if (!system.empty() || !form.system_preface.empty())
+    text += form.system_begin + form.system_preface + system + form.system_end;
   for (const ChatMessage& message : rest) {
     BOBBY_TRY(const std::string next, turn(form, message));
     text += next;

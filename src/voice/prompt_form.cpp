@@ -14,8 +14,8 @@ namespace {
 constexpr std::string_view kSystemMarker = "<|im_start|>system";
 constexpr std::string_view kEndMarker = "<|im_end|>";
 
-const std::array<PromptForm, 4>& built_in() {
-  static const std::array<PromptForm, 4> forms = {{
+const std::array<PromptForm, 5>& built_in() {
+  static const std::array<PromptForm, 5> forms = {{
       // Qwen3 told not to think: the soft switch at the end of the prompt, and no empty think block
       // in the answer, which is what the adapters for this project are trained on.
       {.name = "qwen3-no-think",
@@ -36,7 +36,6 @@ const std::array<PromptForm, 4>& built_in() {
        .user_end = "<|im_end|>\n",
        .assistant_begin = "<|im_start|>assistant\n",
        .stops = {"<|im_end|>", "<|endoftext|>"}},
-      // Llama 3.0's. The templates of 3.1 and later also put a date into every system message.
       {.name = "llama3",
        .begin = "<|begin_of_text|>",
        .system_begin = "<|start_header_id|>system<|end_header_id|>\n\n",
@@ -46,6 +45,18 @@ const std::array<PromptForm, 4>& built_in() {
        .user_end = "<|eot_id|>",
        .assistant_begin = "<|start_header_id|>assistant<|end_header_id|>\n\n",
        .stops = {"<|eot_id|>", "<|end_of_text|>"}},
+      // Llama 3.1 and later: dates before every system message. 3.1's template and 3.3's have this
+      // date; 3.2's falls back to it and else takes the day, on which no answer should depend.
+      {.name = "llama3.1",
+       .begin = "<|begin_of_text|>",
+       .system_begin = "<|start_header_id|>system<|end_header_id|>\n\n",
+       .system_end = "<|eot_id|>",
+       .system_preface = "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n",
+       .system = std::nullopt,
+       .user_begin = "<|start_header_id|>user<|end_header_id|>\n\n",
+       .user_end = "<|eot_id|>",
+       .assistant_begin = "<|start_header_id|>assistant<|end_header_id|>\n\n",
+       .stops = {"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>"}},
       {.name = "raw",
        .begin = "",
        .system_begin = "",
@@ -70,8 +81,9 @@ std::set<std::string, std::less<>> markers(const PromptForm& form) {
       found.emplace(text.substr(begin, end + 2 - begin));
     }
   };
-  for (const std::string* piece : {&form.begin, &form.system_begin, &form.system_end,
-                                   &form.user_begin, &form.user_end, &form.assistant_begin})
+  for (const std::string* piece :
+       {&form.begin, &form.system_begin, &form.system_end, &form.system_preface, &form.user_begin,
+        &form.user_end, &form.assistant_begin})
     collect(*piece);
   found.insert(form.stops.begin(), form.stops.end());
   found.erase("");
@@ -101,7 +113,11 @@ std::optional<std::string> default_system(std::string_view chat_template) {
 
 std::string assemble(const PromptForm& form, std::string_view prompt, std::string_view system) {
   std::string text = form.begin;
-  if (!system.empty()) text.append(form.system_begin).append(system).append(form.system_end);
+  if (!system.empty() || !form.system_preface.empty())
+    text.append(form.system_begin)
+        .append(form.system_preface)
+        .append(system)
+        .append(form.system_end);
   return text.append(form.user_begin)
       .append(prompt)
       .append(form.user_end)
@@ -148,13 +164,14 @@ Result<PromptForm> choose_prompt_form(std::string_view model, std::string_view m
     return form;
   }
   if (contains(chat_template, "<|start_header_id|>") && contains(chat_template, "<|eot_id|>"))
-    return find_prompt_form("llama3");
+    return find_prompt_form(contains(chat_template, "Cutting Knowledge Date") ? "llama3.1"
+                                                                              : "llama3");
   return fail({.code = ErrorCode::kUnsupported,
                .where = std::string(model) + " (model_type '" + std::string(model_type) + "')",
                .problem = chat_template.empty()
                               ? "has no chat template to choose a prompt form by"
                               : "has a chat template of a shape that is not known here",
-               .hint = "choose one with --prompt-form qwen3-no-think|chatml|llama3|raw"});
+               .hint = "choose one with --prompt-form qwen3-no-think|chatml|llama3|llama3.1|raw"});
 }
 
 Result<void> check_free_of_markers(const PromptForm& form, std::string_view what,

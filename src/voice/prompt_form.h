@@ -11,13 +11,16 @@
 namespace bobby {
 
 /// How a prompt is written for a model, as data: rendered text is
-///   begin (system_begin SYSTEM system_end)? user_begin PROMPT user_end assistant_begin
+///   begin (system_begin system_preface SYSTEM system_end)? user_begin PROMPT user_end
+///   assistant_begin
 /// Chat templates themselves are not run: each form is one shape that they have in common.
 struct PromptForm {
   std::string name;
   std::string begin;
   std::string system_begin;
   std::string system_end;
+  /// Comes before the system message; with one, the system's turn stands even when it is empty.
+  std::string system_preface = {};
   std::optional<std::string> system;  ///< the system message unless the caller gives another
   std::string user_begin;
   std::string user_end;
@@ -27,7 +30,7 @@ struct PromptForm {
   bool operator==(const PromptForm&) const = default;
 };
 
-/// The forms built in: "qwen3-no-think", "chatml", "llama3", "raw".
+/// The forms built in: "qwen3-no-think", "chatml", "llama3", "llama3.1", "raw".
 std::span<const PromptForm> prompt_forms();
 
 /// A built-in form by name. kUsage names the nearest one.

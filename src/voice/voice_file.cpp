@@ -24,9 +24,9 @@ constexpr std::array<std::string_view, 6> kKeys = {"prompt_form", "prefix_sha256
                                                    "data_sha256", "settings",      "post"};
 constexpr std::array<std::string_view, 4> kPostKeys = {"remove_emojis", "remove_hashtags",
                                                        "char_limit", "min_chars"};
-constexpr std::array<std::string_view, 9> kFormKeys = {
-    "name",       "begin",    "system_begin",    "system_end", "system",
-    "user_begin", "user_end", "assistant_begin", "stops"};
+constexpr std::array<std::string_view, 10> kFormKeys = {
+    "name",   "begin",      "system_begin", "system_end",      "system_preface",
+    "system", "user_begin", "user_end",     "assistant_begin", "stops"};
 
 /// Reads values out of objects and gathers everything that is wrong with them.
 class Reader {
@@ -113,6 +113,7 @@ void read_prompt_form(const Json& json, Reader& reader, std::optional<PromptForm
   reader.read(json, kPath, "begin", form.begin);
   reader.read(json, kPath, "system_begin", form.system_begin);
   reader.read(json, kPath, "system_end", form.system_end);
+  reader.read(json, kPath, "system_preface", form.system_preface);
   reader.read(json, kPath, "system", form.system);
   reader.read(json, kPath, "user_begin", form.user_begin);
   reader.read(json, kPath, "user_end", form.user_end);
@@ -128,6 +129,7 @@ Json prompt_form_json(const PromptForm& form) {
                {"begin", form.begin},
                {"system_begin", form.system_begin},
                {"system_end", form.system_end}};
+  if (!form.system_preface.empty()) json["system_preface"] = form.system_preface;
   if (form.system) json["system"] = *form.system;
   json["user_begin"] = form.user_begin;
   json["user_end"] = form.user_end;

@@ -162,6 +162,53 @@ TEST_F(TinyModel, LogitsAgreeBetweenBackendsAndMoveWithTheAdapter) {
   EXPECT_LE(relative_distance(whole, halves), 1e-5);
 }
 
+TEST_F(TinyModel, AnAdapterInAnyDialectSaysTheSame) {
+  std::filesystem::copy(world_.folder / "tiny-adapter", world_.folder / "voiced");
+  write_file(world_.folder / "voiced/voice.json", R"({"prompt_form": "raw"})");
+  const auto write = [&](const std::string& adapter) {
+    const Outcome outcome = run({"model", "logits", "--tokens", "1,2,3,200,258", "--out",
+                                 "travelled.safetensors", "--adapter", adapter});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return logits("travelled.safetensors");
+  };
+  const auto expected = write("voiced");
+  const auto convert = [&](const std::vector<std::string>& words) {
+    const Outcome outcome = run(words);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(has(outcome.err, "exactly the same")) << outcome.err;
+    EXPECT_TRUE(has(outcome.err, "with its voice")) << outcome.err;
+  };
+  convert({"adapter", "export", "voiced", "--to", "peft", "--out", "voiced-peft"});
+  convert({"adapter", "export", "voiced", "--to", "gguf", "--out", "voiced.gguf"});
+  convert({"adapter", "import", "voiced.gguf", "--from", "gguf", "--out", "voiced-back"});
+  convert({"adapter", "import", "voiced-peft", "--out", "voiced-too"});
+  for (const char* other : {"voiced-peft", "voiced.gguf", "voiced-back", "voiced-too"})
+    EXPECT_EQ(write(other), expected) << other;
+
+  const Outcome inspected = run({"adapter", "inspect", "voiced.gguf", "--json"});
+  ASSERT_EQ(inspected.exit_code, 0) << inspected.err;
+  const auto object = nlohmann::json::parse(inspected.out);
+  EXPECT_EQ(object["source"], "gguf");
+  EXPECT_EQ(object["architecture"], "qwen3");
+  EXPECT_EQ(object["prompt_form"], "raw");
+  EXPECT_GT(object["delta_norm"], 0.0);
+  EXPECT_EQ(
+      object["modules"].size(),
+      nlohmann::json::parse(run({"adapter", "inspect", "voiced", "--json"}).out)["modules"].size());
+
+  const Outcome twice =
+      run({"adapter", "export", "voiced", "--to", "gguf", "--out", "voiced.gguf"});
+  EXPECT_EQ(twice.exit_code, 2);
+  EXPECT_TRUE(has(twice.err, "exists already")) << twice.err;
+  const Outcome wrong =
+      run({"adapter", "import", "voiced-peft", "--from", "gguf", "--out", "none"});
+  EXPECT_TRUE(has(wrong.err, "is not what --from says")) << wrong.err;
+  const Outcome nowhere = run({"adapter", "export", "voiced", "--out", "none"});
+  EXPECT_TRUE(has(nowhere.err, "--to")) << nowhere.err;
+  write_file(world_.folder / "noise.gguf", "GGUF and nothing more");
+  EXPECT_EQ(run({"post", "hello", "--adapter", "noise.gguf"}).exit_code, 1);
+}
+
 TEST_F(TinyModel, TokenizeGoesThereAndBack) {
   const std::string texts = "hello\n\n  spaces \xc3\xa9\xf0\x9f\x99\x82\n<|im_end|>x\n";
   const Outcome ids = run({"tokenize"}, texts);
@@ -247,6 +294,23 @@ TEST_F(TinyModel, QuantizeMakesAModelThatRuns) {
   EXPECT_EQ(run_bobby(world_, {"model", "verify", "quantised", "--deep"}).exit_code, 0);
   const Outcome again = run_bobby(world_, {"model", "quantize", "dense", "quantised"});
   EXPECT_EQ(again.exit_code, 2) << again.err;
+
+  const Outcome mixed =
+      run_bobby(world_, {"model", "quantize", "dense", "mixed", "--group-size", "32", "--recipe",
+                         "mixed_3_6", "--override", "*.q_proj=8", "--json"});
+  ASSERT_EQ(mixed.exit_code, 0) << mixed.err;
+  const auto report = nlohmann::json::parse(mixed.out);
+  EXPECT_EQ(report.at("errors").size(), report.at("quantized").get<std::size_t>());
+  for (const auto& error : report.at("errors")) {
+    const std::string path = error.at("path");
+    const int wanted = path.ends_with(".q_proj") ? 8 : path.ends_with(".k_proj") ? 3 : 0;
+    EXPECT_TRUE(wanted == 0 || error.at("bits") == wanted) << error;
+    EXPECT_GT(error.at("relative_error"), 0.0);
+    EXPECT_LT(error.at("relative_error"), 0.3);
+  }
+  EXPECT_EQ(run_bobby(world_, {"model", "verify", "mixed", "--deep"}).exit_code, 0);
+  EXPECT_EQ(run_bobby(world_, {"model", "quantize", "dense", "x", "--recipe", "best"}).exit_code,
+            1);
 }
 
 TEST_F(TinyModel, CtrlCEndsWithinASecond) {

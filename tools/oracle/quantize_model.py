@@ -2,7 +2,8 @@
 
     python tools/oracle/quantize_model.py      (needs mlx on the CPU, mlx-lm, and numpy)
 
-The tiny Qwen3 has bf16 weights by the counter-based generator of quantize.py, so only the digests of
+The recipes are kept as mlx-lm's bits for every module of Qwen3s of several depths, and one of them as
+tensors as well. The tiny Qwen3 has bf16 weights by the counter-based generator of quantize.py, so only the digests of
 the converted tensors are kept. Its intermediate size fills groups of 32 but not of 64, so that one
 of the two settings leaves down_proj dense.
 """
@@ -13,6 +14,8 @@ import tempfile
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
+from mlx_lm.convert import mixed_quant_predicate_builder
+from mlx_lm.models import qwen3
 from mlx_lm.utils import load_model, quantize_model
 
 from manifest import REPOSITORY, write_manifest
@@ -32,7 +35,9 @@ CONFIG = {
     "rms_norm_eps": 1e-6,
     "tie_word_embeddings": False,
 }
-SETTINGS = [{"bits": 4, "group_size": 64}, {"bits": 3, "group_size": 32}]
+SETTINGS = [{"bits": 4, "group_size": 64}, {"bits": 3, "group_size": 32}, {"bits": 4, "group_size": 32, "recipe": "mixed_3_6"}]
+RECIPES = ("mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6")
+DEPTHS = (1, 2, 7, 8, 9, 16, 28, 36)
 
 
 def shapes() -> dict:
@@ -56,6 +61,19 @@ def weight(seed: int, shape: tuple) -> mx.array:
     return mx.array(normal_values(seed, count).reshape(shape)).astype(mx.bfloat16)
 
 
+def recipe_bits(recipe: str, depth: int) -> dict:
+    """Module kind → the bits of each layer's, one digit a layer; what stands in no layer: one digit."""
+    model = qwen3.Model(qwen3.ModelArgs.from_dict({**CONFIG, "num_hidden_layers": depth}))
+    predicate = mixed_quant_predicate_builder(recipe, model, 64)
+    kinds: dict = {}
+    for path, module in model.named_modules():
+        if hasattr(module, "to_quantized"):
+            kind = ".".join(part for part in path.split(".") if not part.isdigit())
+            digits = kinds.setdefault(kind, {})
+            digits[next((int(part) for part in path.split(".") if part.isdigit()), 0)] = predicate(path, module)["bits"]
+    return {kind: "".join(str(digits[i]) for i in sorted(digits)) for kind, digits in sorted(kinds.items())}
+
+
 def main() -> None:
     mx.set_default_device(mx.cpu)
     cases = []
@@ -66,12 +84,15 @@ def main() -> None:
         (source / "config.json").write_text(json.dumps(CONFIG))
         for setting in SETTINGS:
             model, config = load_model(source)
-            model, config = quantize_model(model, config, **setting)
+            recipe = setting.get("recipe")
+            predicate = recipe and mixed_quant_predicate_builder(recipe, model, setting["group_size"])
+            model, config = quantize_model(model, config, setting["group_size"], setting["bits"], quant_predicate=predicate)
             tensors = {key: digest(raw(value)) for key, value in sorted(tree_flatten(model.parameters()))}
             cases.append({**setting, "quantization": config["quantization"], "tensors": tensors})
     folder = REPOSITORY / "tests/parity/quantize_model/golden"
     folder.mkdir(parents=True, exist_ok=True)
-    golden = {"config": CONFIG, "shapes": shapes(), "cases": cases}
+    recipes = {recipe: {depth: recipe_bits(recipe, depth) for depth in DEPTHS} for recipe in RECIPES}
+    golden = {"config": CONFIG, "shapes": shapes(), "cases": cases, "recipes": recipes}
     (folder / "quantize_model.json").write_text(json.dumps(golden, indent=1) + "\n")
     write_manifest(folder, __file__, ["mlx", "mlx-lm", "numpy"])
 

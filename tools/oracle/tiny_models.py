@@ -26,100 +26,23 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
-from mlx_lm.models import llama, qwen3
+from mlx_lm.models import llama, qwen2, qwen3
 from mlx_lm.tuner.utils import load_adapters
 
 from manifest import write_manifest
+from tiny_shapes import models
 
 GREEDY_TOKENS = 32
 # Greedy text is only a fair test where the best token leads by more than a backend may err.
 LEAST_MARGIN = 0.02
 LEAST_DIFFERENT_TOKENS = 6
 DTYPES = {"float32": mx.float32, "float16": mx.float16, "bfloat16": mx.bfloat16}
-ARCHITECTURES = {"qwen3": qwen3, "llama": llama}
+ARCHITECTURES = {"qwen3": qwen3, "qwen2": qwen2, "llama": llama}
+MODE_DEFAULTS = {"affine": (4, 64), "mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}  # bits, group size
 PROJECTIONS = (
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj",
 )
-
-
-def qwen3_config(**changes):
-    config = {
-        "model_type": "qwen3", "hidden_size": 48, "num_hidden_layers": 2, "intermediate_size": 40,
-        "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 10, "vocab_size": 101,
-        "max_position_embeddings": 128, "rms_norm_eps": 1e-6, "rope_theta": 1000000.0,
-        "tie_word_embeddings": False, "hidden_act": "silu", "attention_bias": False,
-        "use_sliding_window": False, "sliding_window": None, "eos_token_id": 2,
-    }
-    return config | changes
-
-
-def llama_config(**changes):
-    config = {
-        "model_type": "llama", "hidden_size": 48, "num_hidden_layers": 2, "intermediate_size": 56,
-        "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": 89,
-        "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-        "tie_word_embeddings": True, "hidden_act": "silu", "attention_bias": False, "mlp_bias": False,
-        "rope_scaling": None, "eos_token_id": [2, 3], "bos_token_id": 1,
-    }
-    return config | changes
-
-
-def mixed_quantization():
-    """Every bit width, a group size of its own, `true`, `false`, and paths left to the shapes."""
-    entry = lambda bits, group_size=32: {"group_size": group_size, "bits": bits, "mode": "affine"}
-    return {
-        "group_size": 32, "bits": 4, "mode": "affine",
-        "model.layers.0.self_attn.q_proj": entry(2), "model.layers.0.self_attn.k_proj": entry(3),
-        "model.layers.0.self_attn.v_proj": entry(5), "model.layers.0.self_attn.o_proj": entry(6, 64),
-        "model.layers.0.mlp.gate_proj": entry(8), "model.layers.0.mlp.up_proj": False,
-        "model.layers.0.mlp.down_proj": {"group_size": 64, "bits": 3},
-        "model.layers.1.self_attn.q_proj": True, "lm_head": entry(6),
-    }
-
-
-# name: (config, dtype of the weights, MLX quantization or None, extra: quantised otherwise but not listed)
-def models():
-    affine = lambda bits, group_size: {"group_size": group_size, "bits": bits, "mode": "affine"}
-    nested = qwen3_config(
-        hidden_size=40, num_hidden_layers=3, intermediate_size=72, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=16, vocab_size=97, tie_word_embeddings=True,
-        rope_parameters={"rope_theta": 5000.0, "rope_type": "default"})
-    del nested["rope_theta"]
-    return {
-        "qwen3-f32": (qwen3_config(), "float32", None, {}),
-        "qwen3-bf16-tied": (nested, "bfloat16", None, {}),
-        "qwen3-4bit-g32": (
-            qwen3_config(hidden_size=96, intermediate_size=160, num_attention_heads=6,
-                         num_key_value_heads=2, head_dim=32, vocab_size=130),
-            "bfloat16", affine(4, 32), {}),
-        "qwen3-4bit-g64-tied": (
-            qwen3_config(hidden_size=128, intermediate_size=192, num_attention_heads=4,
-                         num_key_value_heads=2, head_dim=48, vocab_size=99, tie_word_embeddings=True),
-            "float16", affine(4, 64), {}),
-        "qwen3-mixed": (
-            qwen3_config(hidden_size=64, intermediate_size=192, num_attention_heads=6,
-                         num_key_value_heads=3, head_dim=32, vocab_size=103),
-            "bfloat16", mixed_quantization(), {"model.layers.1.mlp.up_proj": (8, 64)}),
-        "qwen3-8bit-g128": (
-            qwen3_config(hidden_size=128, intermediate_size=128, num_attention_heads=2,
-                         num_key_value_heads=1, head_dim=64, vocab_size=67, num_hidden_layers=1),
-            "float32", affine(8, 128), {}),
-        "llama-f16-linear": (
-            llama_config(rope_scaling={"type": "linear", "factor": 4.0}), "float16", None, {}),
-        "llama-bias-llama3": (
-            llama_config(hidden_size=64, intermediate_size=96, num_attention_heads=8,
-                         num_key_value_heads=2, head_dim=24, attention_bias=True, mlp_bias=True,
-                         tie_word_embeddings=False,
-                         rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
-                                       "high_freq_factor": 4.0,
-                                       "original_max_position_embeddings": 32}),
-            "float32", None, {}),
-        "llama-4bit-bias": (
-            llama_config(hidden_size=64, intermediate_size=128, num_attention_heads=4,
-                         num_key_value_heads=1, attention_bias=True, vocab_size=77),
-            "bfloat16", affine(4, 64), {}),
-    }
 
 
 def random_weights(rng, config):
@@ -154,11 +77,17 @@ def stored(weights, config, dtype, quantization, unlisted):
             exact[name] = array.astype(mx.float32)
             continue
         settings = quantization if settings is True else settings
-        bits, group_size = unlisted.get(path, (settings["bits"], settings["group_size"]))
-        packed, scales, biases = mx.quantize(array, group_size=group_size, bits=bits)
-        tensors |= {name: packed, path + ".scales": scales, path + ".biases": biases}
-        exact[name] = mx.dequantize(packed, scales.astype(mx.float32), biases.astype(mx.float32),
-                                    group_size=group_size, bits=bits)
+        mode = settings.get("mode", "affine")
+        defaults = MODE_DEFAULTS[mode]
+        bits, group_size, mode = unlisted.get(
+            path, (settings.get("bits", defaults[0]), settings.get("group_size", defaults[1]), mode))
+        packed, scales, *biases = mx.quantize(array, group_size=group_size, bits=bits, mode=mode)
+        tensors |= {name: packed, path + ".scales": scales}
+        if mode == "affine":
+            tensors[path + ".biases"] = biases[0]
+            scales, biases = scales.astype(mx.float32), [biases[0].astype(mx.float32)]
+        exact[name] = mx.dequantize(packed, scales, *biases, group_size=group_size, bits=bits, mode=mode,
+                                    dtype=mx.float32)
     return tensors, exact
 
 
@@ -378,6 +307,14 @@ def make_adapters(rng, name, config, exact, folder):
         mlx("mlx-dora", everywhere, 3, 3.0, 0, dora=True)
         peft("peft-head", block_paths(config, layers, ("self_attn.k_proj",)) + ["lm_head"], 2, 5,
              {"target_modules": ["k_proj", "lm_head"]})
+    if name == "qwen2-bf16-tied":
+        mlx("mlx-all", everywhere, 3, 20.0, -1)
+        peft("peft-qkv", block_paths(config, layers, PROJECTIONS[:3]), 4, 8,
+             {"target_modules": ["q_proj", "k_proj", "v_proj"]})
+    if name == "qwen2-4bit-g64":
+        mlx("mlx-dora", everywhere, 2, 4.0, 16, dora=True)
+    if name in ("llama-llama32", "qwen3-mxfp4", "qwen2-nvfp4-mixed"):
+        mlx("mlx-all", everywhere, 3, 10.0, -1, dtype=mx.bfloat16)
     if name == "qwen3-mixed":
         mlx("mlx-all", everywhere, 4, 20.0, 16, dtype=mx.bfloat16)
     return made
@@ -420,7 +357,8 @@ def transformers_logits(config, exact, tokens, peft_folder=None):
             import peft
     except ImportError:
         return None
-    kinds = {"qwen3": ("Qwen3Config", "Qwen3ForCausalLM"), "llama": ("LlamaConfig", "LlamaForCausalLM")}
+    kinds = {"qwen3": ("Qwen3Config", "Qwen3ForCausalLM"), "qwen2": ("Qwen2Config", "Qwen2ForCausalLM"),
+             "llama": ("LlamaConfig", "LlamaForCausalLM")}
     config_class, model_class = (getattr(transformers, k) for k in kinds[config["model_type"]])
     model = model_class(config_class(**config, attn_implementation="eager")).float()
     state = {name: torch.from_numpy(np.array(value)) for name, value in exact.items()}

@@ -15,7 +15,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten
-from mlx_lm.models import llama, qwen3
+from mlx_lm.models import llama, qwen2, qwen3
 from mlx_lm.tuner.utils import linear_to_lora_layers
 
 from manifest import REPOSITORY, write_manifest
@@ -33,6 +33,8 @@ CASES = {
                                                   keys=["mlp.down_proj", "self_attn.o_proj"])),
     "llama-lora": ("llama-4bit-bias", dict(dora=False, rank=2, scale=3.0, num_layers=0)),
     "llama-dora": ("llama-bias-llama3", dict(dora=True, rank=2, scale=1.0, num_layers=1)),
+    "qwen2-lora": ("qwen2-bf16-tied", dict(dora=False, rank=2, scale=3.0, num_layers=0)),
+    "qwen3-mxfp4-dora": ("qwen3-mxfp4", dict(dora=True, rank=2, scale=2.0, num_layers=1)),
 }
 
 
@@ -50,10 +52,12 @@ def exact_model(folder):
         if name.endswith((".scales", ".biases")):
             continue
         if path + ".scales" in stored:
-            array = mx.dequantize(array, stored[path + ".scales"].astype(mx.float32), stored[path + ".biases"].astype(mx.float32),
-                                  group_size=quantization["group_size"], bits=quantization["bits"])
+            scales, biases = stored[path + ".scales"], stored.get(path + ".biases")
+            if biases is not None:
+                scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)
+            array = mx.dequantize(array, scales, biases, **quantization, dtype=mx.float32)
         exact[name] = array.astype(mx.float32)
-    module = qwen3 if config["model_type"] == "qwen3" else llama
+    module = {"qwen3": qwen3, "qwen2": qwen2, "llama": llama}[config["model_type"]]
     if "rope_parameters" in config:
         config["rope_theta"] = config["rope_parameters"]["rope_theta"]
     defaults = {"head_dim": config["hidden_size"] // config["num_attention_heads"]}

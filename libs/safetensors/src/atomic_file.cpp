@@ -34,7 +34,7 @@ Result<void> sync_folder(const fs::path& folder) {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::create(const fs::path& target, unsigned mode) {
+Result<AtomicFile> AtomicFile::create(const fs::path& target, unsigned mode, bool write_behind) {
   std::error_code ignored;
   const fs::file_status status = fs::status(target, ignored);
   if (!target.has_filename() || (fs::exists(status) && !fs::is_regular_file(status)))
@@ -45,7 +45,11 @@ Result<AtomicFile> AtomicFile::create(const fs::path& target, unsigned mode) {
     fs::path temporary = temporary_name(folder_of(target));
     Descriptor descriptor(
         ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-    if (descriptor) return AtomicFile(target, std::move(temporary), std::move(descriptor));
+    if (descriptor) {
+      AtomicFile file(target, std::move(temporary), std::move(descriptor));
+      if (write_behind) file.behind_.emplace();
+      return file;
+    }
     // A file left by a dead process that had our number: take the next name.
     if (errno != EEXIST)
       return fail(
@@ -58,6 +62,8 @@ AtomicFile::~AtomicFile() {
 }
 
 Result<void> AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  const std::uint64_t begin = offset;
+  const std::uint64_t size = bytes.size();
   while (!bytes.empty()) {
     // Linux writes at most 2 GiB a call; other systems refuse more.
     const std::size_t length = std::min(bytes.size(), std::size_t{1} << 30);
@@ -69,12 +75,39 @@ Result<void> AtomicFile::write_at(std::uint64_t offset, std::span<const std::byt
     offset += static_cast<std::uint64_t>(written);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
+  if (behind_) write_out(begin, size);
   return {};
+}
+
+// Asks for the range to be written now, then waits for the oldest ones while too much is under way.
+// Failures have no effect here: finish() syncs the file, and says what the disk refused.
+void AtomicFile::write_out(std::uint64_t offset, std::uint64_t length) {
+#ifdef __linux__
+  constexpr std::uint64_t kUnderWay = std::uint64_t{32} << 20;
+  ::sync_file_range(descriptor_.get(), static_cast<::off64_t>(offset),
+                    static_cast<::off64_t>(length), SYNC_FILE_RANGE_WRITE);
+  behind_->ranges.push_back({offset, length});
+  behind_->bytes += length;
+  while (behind_->bytes > kUnderWay) {
+    const Behind::Range oldest = behind_->ranges.front();
+    behind_->ranges.pop_front();
+    behind_->bytes -= oldest.length;
+    const auto from = static_cast<::off64_t>(oldest.offset);
+    const auto count = static_cast<::off64_t>(oldest.length);
+    ::sync_file_range(
+        descriptor_.get(), from, count,
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    ::posix_fadvise(descriptor_.get(), from, count, POSIX_FADV_DONTNEED);
+  }
+#endif
 }
 
 Result<void> AtomicFile::commit() {
   if (::fsync(descriptor_.get()) != 0)
     return fail(system_error(errno, target_.string(), "cannot sync the file"));
+#ifdef __linux__
+  if (behind_) ::posix_fadvise(descriptor_.get(), 0, 0, POSIX_FADV_DONTNEED);
+#endif
   if (::rename(temporary_.c_str(), target_.c_str()) != 0)
     return fail(system_error(errno, target_.string(), "cannot rename the temporary file to it"));
   temporary_.clear();

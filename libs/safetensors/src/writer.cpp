@@ -164,7 +164,8 @@ Result<Writer> Writer::create(const std::filesystem::path& path, std::vector<Ten
                    .problem = "names, shapes and metadata make a header that no reader accepts",
                    .expected = "at most " + std::to_string(kMaxHeaderBytes) + " bytes",
                    .found = std::to_string(header.size() - kLengthBytes)});
-    Result<AtomicFile> file = AtomicFile::create(path, options.owner_only ? 0600 : 0666);
+    Result<AtomicFile> file =
+        AtomicFile::create(path, options.owner_only ? 0600 : 0666, options.write_behind);
     if (!file) return fail(std::move(file).error());
     if (auto written = file->write_at(0, std::as_bytes(std::span(header))); !written)
       return fail(std::move(written).error());

@@ -79,6 +79,25 @@ TEST(Writer, ChunksInAnyOrder) {
   EXPECT_EQ(writer->append("a", {}).error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST(Writer, WritingBehindMakesTheSameFile) {
+  TemporaryFolder folder;
+  const Bytes data(5u << 20, std::byte{7});
+  const std::vector<TensorInfo> tensors = {info("a", DType::kU8, {40u << 20}),
+                                           info("b", DType::kF32, {5u << 18})};
+  std::vector<Bytes> files;
+  for (const bool write_behind : {false, true}) {
+    auto writer = Writer::create(folder / "f", tensors, {}, {.write_behind = write_behind});
+    ASSERT_TRUE(writer) << sentence(writer);
+    for (int i = 0; i < 8; ++i) ASSERT_TRUE(writer->append("a", data));
+    ASSERT_TRUE(writer->append("b", data));
+    const auto finished = writer->finish();
+    ASSERT_TRUE(finished) << sentence(finished);
+    files.push_back(read_bytes(folder / "f"));
+  }
+  EXPECT_EQ(files[0].size(), files[1].size());
+  EXPECT_TRUE(files[0] == files[1]);
+}
+
 TEST(Writer, AbandonedWriterLeavesNothing) {
   TemporaryFolder folder;
   {

@@ -5,8 +5,8 @@
 #include <functional>
 
 #include "data/json_value.h"
-#include "data/links.h"
 #include "data/moments.h"
+#include "voice/links.h"
 
 namespace bobby::data {
 namespace {

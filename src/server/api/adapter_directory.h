@@ -25,7 +25,7 @@ struct AdapterChoice {
 struct AdapterEntry {
   std::string name;
   std::string folder;
-  std::string format;  ///< "mlx", "peft"
+  std::string format;  ///< "mlx", "peft", "gguf"
   std::int64_t rank = 0;
   float scale = 0.0f;
   std::vector<std::string> modules;  ///< kinds of module: "q_proj"

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,16 +46,31 @@ struct QuantizedWeight {
   WeightView view() const;
 };
 
+/// What quantising took from one row: error = fp32(w - w'), with w' as dequantize_row() reads it
+/// back. Squares are exact and summed in sixteen doubles, column c in number c mod 16, which are
+/// folded (i takes i + 8, then i + 4, 2, 1): the same bits whatever computes them.
+struct RowError {
+  double error = 0;   ///< the sum of error^2
+  double weight = 0;  ///< the sum of w^2
+  float largest = 0;  ///< the largest |error|
+};
+
 /// Where quantize_rows() writes: the memory of the rows asked for, in QuantizedWeight's layout, at
 /// any alignment.
 struct AffineRows {
   std::byte* weight = nullptr;
   std::byte* scales = nullptr;
   std::byte* biases = nullptr;
+  RowError* errors = nullptr;  ///< one a row; null: not wanted
 };
 
 /// The affine format of `bits` and `group_size` that a weight of `dense`'s dtype is quantised to.
 WeightFormat affine_format(const WeightView& dense, int bits, int group_size);
+
+/// Whether rows [begin, begin + count) of `dense` can be quantised to `format`, whatever numbers
+/// they hold; errors as of quantize_rows().
+Result<void> check_quantizable(const WeightView& dense, std::int64_t begin, std::int64_t count,
+                               const WeightFormat& format);
 
 /// Quantises rows [begin, begin + count) of a dense weight, as mx.quantize does, bit for bit. Rows
 /// do not depend on each other, so that threads may share a weight out by rows.
@@ -63,6 +79,11 @@ WeightFormat affine_format(const WeightView& dense, int bits, int group_size);
 /// write scales that dequantise to NaN).
 Result<void> quantize_rows(const WeightView& dense, std::int64_t begin, std::int64_t count,
                            const WeightFormat& format, Rounding rounding, const AffineRows& out);
+
+/// quantize_rows(), or what computes the same bits faster.
+using QuantizeRows = std::function<Result<void>(const WeightView& dense, std::int64_t begin,
+                                                std::int64_t count, const WeightFormat& format,
+                                                Rounding rounding, const AffineRows& out)>;
 
 /// Quantises a whole dense weight. Errors as for quantize_rows().
 Result<QuantizedWeight> quantize(const WeightView& dense, int bits, int group_size,

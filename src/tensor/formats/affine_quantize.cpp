@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <fmt/format.h>
@@ -109,9 +110,41 @@ Error not_a_number(const WeightView& dense, std::int64_t row, std::int64_t colum
           .hint = "the checkpoint is damaged: fetch it again"};
 }
 
-/// Whether these rows of `dense` can be quantised to `format`.
-Result<void> check_rows(const WeightView& dense, std::int64_t begin, std::int64_t count,
-                        const WeightFormat& format) {
+/// See RowError; `affine` is the one row that was written, `x` what it was made of.
+RowError row_error(const WeightView& affine, const float* x) {
+  constexpr std::size_t kSums = 16;
+  std::vector<float> back(static_cast<std::size_t>(affine.cols));
+  dequantize_row(affine, 0, back.data());
+  std::array<double, kSums> error{};
+  std::array<double, kSums> weight{};
+  RowError made;
+  for (std::size_t i = 0; i < back.size(); ++i) {
+    const float one = x[i] - back[i];
+    error[i % kSums] += static_cast<double>(one) * static_cast<double>(one);
+    weight[i % kSums] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    made.largest = std::max(made.largest, std::abs(one));
+  }
+  for (std::size_t half = kSums / 2; half > 0; half /= 2)
+    for (std::size_t i = 0; i < half; ++i) {
+      error[i] += error[i + half];
+      weight[i] += weight[i + half];
+    }
+  made.error = error[0];
+  made.weight = weight[0];
+  return made;
+}
+
+}  // namespace
+
+WeightFormat affine_format(const WeightView& dense, int bits, int group_size) {
+  return {.kind = WeightFormat::Kind::kAffine,
+          .dtype = dense.format.dtype,
+          .bits = bits,
+          .group_size = group_size};
+}
+
+Result<void> check_quantizable(const WeightView& dense, std::int64_t begin, std::int64_t count,
+                               const WeightFormat& format) {
   BOBBY_CHECK(check_format(format, dense.cols, dense.name));
   BOBBY_CHECK(check_format(dense.format, dense.cols, dense.name));
   if (dense.format.kind != WeightFormat::Kind::kDense || format.kind != WeightFormat::Kind::kAffine)
@@ -134,18 +167,9 @@ Result<void> check_rows(const WeightView& dense, std::int64_t begin, std::int64_
   return {};
 }
 
-}  // namespace
-
-WeightFormat affine_format(const WeightView& dense, int bits, int group_size) {
-  return {.kind = WeightFormat::Kind::kAffine,
-          .dtype = dense.format.dtype,
-          .bits = bits,
-          .group_size = group_size};
-}
-
 Result<void> quantize_rows(const WeightView& dense, std::int64_t begin, std::int64_t count,
                            const WeightFormat& format, Rounding rounding, const AffineRows& out) {
-  BOBBY_CHECK(check_rows(dense, begin, count, format));
+  BOBBY_CHECK(check_quantizable(dense, begin, count, format));
   WeightView target = dense;
   target.format = format;
   const std::size_t weight_bytes = target.weight_row_bytes();
@@ -170,6 +194,12 @@ Result<void> quantize_rows(const WeightView& dense, std::int64_t begin, std::int
     });
     narrow(format.dtype, scales.data(), groups, out.scales + offset * scales_bytes);
     narrow(format.dtype, biases.data(), groups, out.biases + offset * scales_bytes);
+    if (out.errors == nullptr) continue;
+    target.rows = 1;
+    target.weight = out.weight + offset * weight_bytes;
+    target.scales = out.scales + offset * scales_bytes;
+    target.biases = out.biases + offset * scales_bytes;
+    out.errors[i] = row_error(target, x.data());
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/quantize.h"
 #include "base/sha256.h"
 #include "parity/quantize/counter_values.h"
 #include "tensor/formats/affine.h"
@@ -69,17 +70,34 @@ Dense edge_weight(const std::string& dtype) {
   return Dense(values, 128, kDTypes.at(dtype));
 }
 
+/// The plain definition, and this processor's kernels (quantize_kernels_test has all of them).
+const std::map<std::string, QuantizeRows>& quantizers() {
+  static const std::map<std::string, QuantizeRows> both = {
+      {"plain", quantize_rows}, {"kernels", cpu_quantize_rows().value()}};
+  return both;
+}
+
 /// Expects the digests of `expected` for `dense` quantised as `setting` says.
 void expect_quantized(const Dense& dense, const json& setting, const json& expected) {
-  for (const auto& [name, rounding] : kRoundings) {
-    SCOPED_TRACE(name);
-    const auto got = quantize(dense.view, setting.at("bits"), setting.at("group_size"), rounding);
-    ASSERT_TRUE(got) << got.error().to_string();
-    const json& digests = expected.at(name);
-    EXPECT_EQ(sha256_hex(got->weight), digests.at("weight").get<std::string>());
-    EXPECT_EQ(sha256_hex(got->scales), digests.at("scales").get<std::string>());
-    EXPECT_EQ(sha256_hex(got->biases), digests.at("biases").get<std::string>());
-  }
+  const WeightFormat format =
+      affine_format(dense.view, setting.at("bits"), setting.at("group_size"));
+  WeightView target = dense.view;
+  target.format = format;
+  const auto rows = static_cast<std::size_t>(dense.view.rows);
+  for (const auto& [name, rounding] : kRoundings)
+    for (const auto& [kernels, quantizer] : quantizers()) {
+      SCOPED_TRACE(name + ", " + kernels);
+      Bytes weight(rows * target.weight_row_bytes());
+      Bytes scales(rows * target.scales_row_bytes());
+      Bytes biases(scales.size());
+      const auto made = quantizer(dense.view, 0, dense.view.rows, format, rounding,
+                                  {weight.data(), scales.data(), biases.data()});
+      ASSERT_TRUE(made) << made.error().to_string();
+      const json& digests = expected.at(name);
+      EXPECT_EQ(sha256_hex(weight), digests.at("weight").get<std::string>());
+      EXPECT_EQ(sha256_hex(scales), digests.at("scales").get<std::string>());
+      EXPECT_EQ(sha256_hex(biases), digests.at("biases").get<std::string>());
+    }
 }
 
 std::string label(const json& setting) {

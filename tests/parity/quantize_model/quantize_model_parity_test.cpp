@@ -55,11 +55,14 @@ TEST(QuantizeModelParity, TensorsAreTheConverters) {
 
   for (const auto& setting : golden.at("cases")) {
     const int bits = setting.at("bits");
-    SCOPED_TRACE(bits);
-    const fs::path out = folder / std::to_string(bits);
-    const auto made = quantize_model(
-        folder / "source", out,
-        {.bits = bits, .group_size = setting.at("group_size"), .rounding = Rounding::kCpu});
+    const std::string recipe = setting.value("recipe", "");
+    SCOPED_TRACE(std::to_string(bits) + recipe);
+    const fs::path out = folder / (std::to_string(bits) + recipe);
+    const auto made = quantize_model(folder / "source", out,
+                                     {.bits = bits,
+                                      .group_size = setting.at("group_size"),
+                                      .recipe = recipe,
+                                      .rounding = Rounding::kCpu});
     ASSERT_TRUE(made) << made.error().to_string();
     const auto checkpoint = safetensors::Checkpoint::open(out);
     ASSERT_TRUE(checkpoint) << checkpoint.error().to_string();
@@ -78,6 +81,26 @@ TEST(QuantizeModelParity, TensorsAreTheConverters) {
     }
     EXPECT_EQ(quantization, setting.at("quantization"));
   }
+}
+
+TEST(QuantizeModelParity, RecipesAreTheConverters) {
+  std::ifstream stream(BOBBY_SOURCE_DIR "/tests/parity/quantize_model/golden/quantize_model.json");
+  const auto golden = nlohmann::json::parse(stream);
+  EXPECT_EQ(golden.at("recipes").size(), quantize_recipes().size());
+  for (const auto& [recipe, depths] : golden.at("recipes").items())
+    for (const auto& [depth, kinds] : depths.items())
+      for (const auto& [kind, digits] : kinds.items()) {
+        std::string bits;
+        for (std::size_t layer = 0; layer < digits.get<std::string>().size(); ++layer) {
+          std::string path = kind;
+          const std::string layers = "model.layers";
+          if (path.starts_with(layers)) path.insert(layers.size(), "." + std::to_string(layer));
+          const auto got = recipe_bits(recipe, path, std::stoi(depth));
+          ASSERT_TRUE(got) << got.error().to_string();
+          bits += std::to_string(*got);
+        }
+        EXPECT_EQ(bits, digits.get<std::string>()) << recipe << ", " << depth << ", " << kind;
+      }
 }
 
 }  // namespace

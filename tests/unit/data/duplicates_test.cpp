@@ -2,8 +2,8 @@
 
 #include <numeric>
 
-#include "data/shingles.h"
 #include "data_fixture.h"
+#include "voice/shingles.h"
 
 namespace bobby::data {
 namespace {

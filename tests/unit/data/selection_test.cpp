@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "data/hashing.h"
+#include "base/hashing.h"
 
 namespace bobby::data {
 namespace {

@@ -6,10 +6,10 @@
 #include <sstream>
 #include <unistd.h>
 
-#include "gguf_builder.h"
 #include "safetensors/reader.h"
 #include "tensor/half.h"
 #include "tokenizer/tokenizer.h"
+#include "unit/gguf/gguf_builder.h"
 
 namespace bobby {
 namespace {

@@ -1,6 +1,7 @@
 #include "hub/quantize_model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <limits>
@@ -138,6 +139,84 @@ TEST(QuantizeModel, WhatMlxDropsIsDropped) {
   ASSERT_TRUE(made);
   EXPECT_EQ(made->tensors().size(), 3u);
   EXPECT_NE(made->find("model.embed_tokens.scales"), nullptr);
+}
+
+TEST(QuantizeModel, RulesDecideModuleByModule) {
+  const TemporaryFolder folder;
+  make_dense(folder, tiny_qwen3());
+  const auto made = quantize_model(folder / "dense", folder / "out",
+                                   {.bits = 4,
+                                    .group_size = 64,
+                                    .rules = {{"model.layers.*", QuantizationConfig{32, 3}},
+                                              {"*.1.*.v_proj", QuantizationConfig{64, 4}},
+                                              {"*.k_proj", std::nullopt},
+                                              {"lm_head", QuantizationConfig{32, 8}}}});
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(made->left_dense, (std::vector<std::string>{"model.layers.0.self_attn.k_proj",
+                                                        "model.layers.1.self_attn.k_proj"}));
+  const auto config = nlohmann::json::parse(read_text(folder / "out/config.json"));
+  const nlohmann::json& block = config.at("quantization");
+  const auto entry = [](int bits, int group_size) -> nlohmann::json {
+    return {{"bits", bits}, {"group_size", group_size}, {"mode", "affine"}};
+  };
+  EXPECT_EQ(block.at("lm_head"), entry(8, 32));
+  EXPECT_EQ(block.at("model.layers.0.self_attn.v_proj"), entry(3, 32));
+  EXPECT_FALSE(block.contains("model.layers.1.self_attn.v_proj"));  // as the rest
+  EXPECT_FALSE(block.contains("model.embed_tokens"));
+  EXPECT_EQ(block.at("model.layers.1.self_attn.k_proj"), false);
+  const auto after = Checkpoint::open(folder / "out");
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->find("lm_head.weight")->shape, (std::vector<std::uint64_t>{100, 16}));
+  EXPECT_EQ(after->find("model.layers.0.mlp.down_proj.scales")->shape,
+            (std::vector<std::uint64_t>{64, 3}));
+  EXPECT_EQ(after->find("model.layers.0.self_attn.k_proj.scales"), nullptr);
+  EXPECT_TRUE(ModelConfig::load(folder / "out"));
+
+  const auto nothing = quantize_model(folder / "dense", folder / "other",
+                                      {.rules = {{"model.layer.*", std::nullopt}}});
+  ASSERT_FALSE(nothing);
+  EXPECT_EQ(nothing.error().code, ErrorCode::kUsage);
+  EXPECT_EQ(nothing.error().to_string(), "'model.layer.*': is the path of no matrix in this model");
+}
+
+/// A double sum over all numbers, in the plain order: the report's differs in rounding alone.
+TEST(QuantizeModel, ErrorsAreThoseOfWhatWasWritten) {
+  const TemporaryFolder folder;
+  make_dense(folder, tiny_qwen3());
+  const auto made =
+      quantize_model(folder / "dense", folder / "out", {.bits = 3, .group_size = 32, .threads = 2});
+  ASSERT_TRUE(made) << made.error().to_string();
+  ASSERT_EQ(made->errors.size(), 16u);
+  const auto before = Checkpoint::open(folder / "dense");
+  const auto after = Checkpoint::open(folder / "out");
+  ASSERT_TRUE(before && after);
+  for (const TensorError& error : made->errors) {
+    SCOPED_TRACE(error.path);
+    const WeightView dense = view_of(*before->find(error.path + ".weight"));
+    WeightView affine = dense;
+    affine.format = affine_format(dense, 3, 32);
+    affine.weight = after->find(error.path + ".weight")->data.data();
+    affine.scales = after->find(error.path + ".scales")->data.data();
+    affine.biases = after->find(error.path + ".biases")->data.data();
+    double lost = 0;
+    double all = 0;
+    double largest = 0;
+    std::vector<float> x(static_cast<std::size_t>(dense.cols));
+    std::vector<float> back(x.size());
+    for (std::int64_t row = 0; row < dense.rows; ++row) {
+      dequantize_row(dense, row, x.data());
+      dequantize_row(affine, row, back.data());
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const auto one = static_cast<double>(x[i] - back[i]);
+        lost += one * one;
+        all += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+        largest = std::max(largest, std::abs(one));
+      }
+    }
+    EXPECT_NEAR(error.relative, std::sqrt(lost / all), 1e-12);  // 10,000 roundings of 2^-53
+    EXPECT_EQ(error.largest, largest);
+    EXPECT_GT(error.relative, 0.01);
+  }
 }
 
 TEST(QuantizeModel, ErrorsNameWhatIsWrongAndLeaveNothing) {

@@ -2,9 +2,12 @@
 
 #include <cmath>
 #include <gtest/gtest.h>
+#include <map>
 #include <numeric>
 
 #include "backends/reference/reference.h"
+#include "hub/checkpoint_layout.h"
+#include "hub/synth_config.h"
 #include "lora/adapter.h"
 #include "model/model.h"
 #include "safetensors/sharded.h"
@@ -75,6 +78,40 @@ TEST(SynthModel, LoadsAndWritesOrdinaryLogits) {
     // A normed row of 64 times weights of deviation 0.02: logits of deviation 8 * 0.02.
     EXPECT_NEAR(std::sqrt(squares / 100.0), 0.16, 0.08);
   }
+}
+
+TEST(SynthModel, NamedShapesHaveTheParametersOfThePublishedModels) {
+  const std::map<std::string, std::int64_t> published = {
+      {"qwen3-0.6b", 596'049'920},     {"qwen3-1.7b", 1'720'574'976},
+      {"qwen3-4b", 4'022'468'096},     {"qwen3-8b", 8'190'735'360},
+      {"qwen3-14b", 14'768'307'200},   {"qwen3-32b", 32'762'123'264},
+      {"qwen2.5-0.5b", 494'032'768},   {"qwen2.5-1.5b", 1'543'714'304},
+      {"qwen2.5-3b", 3'085'938'688},   {"qwen2.5-7b", 7'615'616'512},
+      {"qwen2.5-14b", 14'770'033'664}, {"qwen2.5-32b", 32'763'876'352},
+      {"llama-3.2-1b", 1'235'814'400}, {"llama-3.2-3b", 3'212'749'824},
+      {"llama-3.1-8b", 8'030'261'248}, {"smollm2-135m", 134'515'008},
+      {"smollm2-360m", 361'821'120},   {"smollm2-1.7b", 1'711'376'384},
+  };
+  const auto names = synth_architectures();
+  EXPECT_EQ(names.size(), published.size());
+  for (const std::string& name : names) {
+    const auto made = synth_config(name, 0, 64);
+    ASSERT_TRUE(made) << made.error().to_string();
+    std::int64_t parameters = 0;
+    for (const ModelTensor& tensor : model_tensors(made->config))
+      parameters += tensor.rows * tensor.cols;
+    EXPECT_EQ(parameters, published.at(name)) << name;
+  }
+}
+
+TEST(SynthModel, FloatingPointModesAreRefused) {
+  const TemporaryFolder folder;
+  auto config = tiny_qwen3();
+  config["quantization"] = {{"group_size", 32}, {"bits", 4}, {"mode", "mxfp4"}};
+  const auto file = write_text(folder / "tiny.json", config.dump());
+  const auto made = synth_model({.arch = file.string(), .folder = folder / "out"});
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().to_string().find("floating point modes"), std::string::npos);
 }
 
 TEST(SynthModel, QuantizedWeightsLieAroundZeroInEveryFormat) {

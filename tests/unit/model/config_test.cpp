@@ -26,6 +26,17 @@ nlohmann::json llama() {
     "max_position_embeddings": 8192, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})");
 }
 
+// Qwen2.5-7B-Instruct as published: its sliding window is off, and nothing speaks of biases.
+nlohmann::json qwen2() {
+  return nlohmann::json::parse(R"({
+    "model_type": "qwen2", "hidden_size": 3584, "num_hidden_layers": 28, "intermediate_size": 18944,
+    "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064,
+    "max_position_embeddings": 32768, "max_window_layers": 28, "rms_norm_eps": 1e-6,
+    "rope_theta": 1000000.0, "sliding_window": 131072, "use_sliding_window": false,
+    "tie_word_embeddings": false, "hidden_act": "silu", "attention_dropout": 0.0,
+    "bos_token_id": 151643, "eos_token_id": 151645})");
+}
+
 Result<ModelConfig> parse(const nlohmann::json& json) {
   return ModelConfig::from_json(json.dump(), "config.json");
 }
@@ -50,6 +61,33 @@ TEST(ModelConfig, LlamaDefaults) {
   auto no_groups = llama();
   no_groups.erase("num_key_value_heads");
   EXPECT_EQ(parse(no_groups)->num_key_value_heads, 9);
+}
+
+TEST(ModelConfig, Qwen2AsPublished) {
+  const auto config = parse(qwen2());
+  ASSERT_TRUE(config) << sentence(config);
+  EXPECT_EQ(config->head_dim, 128);
+  EXPECT_TRUE(config->attention_bias);
+  EXPECT_FALSE(config->attention_output_bias);
+  EXPECT_FALSE(config->mlp_bias);
+  auto edited = qwen2();
+  edited["attention_bias"] = false;  // read by nobody: the tensors are there
+  EXPECT_TRUE(parse(edited)->attention_bias);
+  edited["use_sliding_window"] = true;
+  EXPECT_TRUE(mentions(sentence(parse(edited)), "key 'use_sliding_window'"));
+  edited = qwen2();
+  edited["mlp_bias"] = true;
+  EXPECT_TRUE(mentions(sentence(parse(edited)), "'mlp_bias': is not implemented for qwen2"));
+  edited = qwen2();
+  edited["num_attention_heads"] = 24;
+  EXPECT_TRUE(mentions(sentence(parse(edited)), "does not divide hidden_size"));
+}
+
+TEST(ModelConfig, LlamaBiasesComeTogether) {
+  auto json = llama();
+  json["attention_bias"] = true;
+  EXPECT_TRUE(parse(json)->attention_bias);
+  EXPECT_TRUE(parse(json)->attention_output_bias);
 }
 
 TEST(ModelConfig, RopeInEitherPlace) {
@@ -87,6 +125,22 @@ TEST(ModelConfig, QuantizationByPath) {
   EXPECT_EQ(by_path.at("model.layers.2.mlp.down_proj"), (QuantizationConfig{64, 8}));
 }
 
+TEST(ModelConfig, QuantizationModes) {
+  using enum QuantizationMode;
+  auto json = qwen3();
+  json["quantization"] = {{"group_size", 16}, {"bits", 4}, {"mode", "nvfp4"}};
+  json["quantization"]["lm_head"] = {{"mode", "mxfp8"}};
+  json["quantization"]["model.layers.0.mlp.down_proj"] = true;
+  json["quantization"]["model.layers.1.mlp.down_proj"] = {{"bits", 8}};
+  const auto config = parse(json);
+  ASSERT_TRUE(config) << sentence(config);
+  EXPECT_EQ(config->quantization, (QuantizationConfig{16, 4, kNvfp4}));
+  const auto& by_path = config->quantization_by_path;
+  EXPECT_EQ(by_path.at("lm_head"), (QuantizationConfig{32, 8, kMxfp8}));
+  EXPECT_EQ(by_path.at("model.layers.0.mlp.down_proj"), (QuantizationConfig{16, 4, kNvfp4}));
+  EXPECT_EQ(by_path.at("model.layers.1.mlp.down_proj"), (QuantizationConfig{64, 8, kAffine}));
+}
+
 TEST(ModelConfig, GenerationConfigNamesTheStops) {
   EditedFolder folder(std::filesystem::path(BOBBY_SOURCE_DIR) /
                       "tests/parity/models/llama-f16-linear/model");
@@ -95,6 +149,13 @@ TEST(ModelConfig, GenerationConfigNamesTheStops) {
   EXPECT_EQ(ModelConfig::load(folder.path())->eos_token_id, (std::vector<std::int32_t>{7, 8}));
   std::ofstream(folder.path() / "generation_config.json") << "{";
   EXPECT_TRUE(mentions(sentence(ModelConfig::load(folder.path())), "generation_config.json"));
+}
+
+TEST(ModelConfig, ModelOptsOwnFileIsRefused) {
+  EditedFolder folder(std::filesystem::path(BOBBY_SOURCE_DIR) /
+                      "tests/parity/models/llama-f16-linear/model");
+  std::ofstream(folder.path() / "hf_quant_config.json") << R"({"producer": {}})";
+  EXPECT_TRUE(mentions(sentence(ModelConfig::load(folder.path())), "hf_quant_config.json: says"));
 }
 
 TEST(ModelConfig, AllProblemsAreReportedTogether) {
@@ -137,7 +198,20 @@ TEST_P(ConfigLie, IsRefusedByName) {
 INSTANTIATE_TEST_SUITE_P(
     All, ConfigLie,
     ::testing::Values(
-        Lie{"architecture", "model_type", "gpt_oss", "expected one of llama, qwen3"},
+        Lie{"moe", "model_type", "qwen3_moe", "key 'model_type': names an architecture"},
+        Lie{"mistral", "model_type", "mistral", "found \"mistral\""},
+        Lie{"local_experts", "num_local_experts", 8, "key 'num_local_experts'"},
+        Lie{"activations", "quantize_activations", true, "key 'quantize_activations'"},
+        Lie{"dynamic",
+            "rope_scaling",
+            {{"type", "dynamic"}, {"factor", 2.0}},
+            "key 'type': names a rope scaling that is not implemented"},
+        Lie{"longrope",
+            "rope_parameters",
+            {{"rope_type", "longrope"}},
+            "rope_parameters: key 'rope_type'"},
+        Lie{"partial", "partial_rotary_factor", 0.5, "key 'partial_rotary_factor'"},
+        Lie{"architecture", "model_type", "gpt_oss", "expected one of llama, qwen2, qwen3"},
         Lie{"no_model_type", "model_type", 7, "key 'model_type'"},
         Lie{"kv_heads", "num_key_value_heads", 5, "does not divide num_attention_heads (32)"},
         Lie{"layers", "num_hidden_layers", 1000000000, "[1, 1024]"},
@@ -156,8 +230,21 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"eos", "eos_token_id", -1, "key 'eos_token_id'"},
         Lie{"mode",
             "quantization",
-            {{"group_size", 32}, {"bits", 4}, {"mode", "mxfp4"}},
-            "'mode': names a quantization that is not implemented"},
+            {{"group_size", 32}, {"bits", 4}, {"mode", "fp6"}},
+            "'mode': names a quantization that is not implemented: expected one of affine, mxfp4, "
+            "mxfp8, nvfp4, found \"fp6\""},
+        Lie{"mode_bits",
+            "quantization",
+            {{"group_size", 32}, {"bits", 8}, {"mode", "mxfp4"}},
+            "'bits': does not go with mode mxfp4: expected 4, found 8"},
+        Lie{"mode_group",
+            "quantization",
+            {{"group_size", 64}, {"bits", 4}, {"mode", "nvfp4"}},
+            "'group_size': does not go with mode nvfp4: expected 16, found 64"},
+        Lie{"path_mode",
+            "quantization",
+            {{"group_size", 64}, {"bits", 4}, {"lm_head", {{"mode", "int4"}}}},
+            "'lm_head': key 'mode'"},
         Lie{"bits", "quantization", {{"group_size", 32}, {"bits", 7}}, "'bits'"},
         Lie{"group", "quantization", {{"group_size", 48}, {"bits", 4}}, "'group_size'"},
         Lie{"no_bits", "quantization", {{"group_size", 64}}, "'bits': is missing"},
@@ -178,7 +265,14 @@ TEST(ModelConfig, ForeignQuantizationIsRefusedByName) {
   json["quantization_config"] = {{"quant_method", "awq"}, {"bits", 4}};
   EXPECT_TRUE(parse(json)) << "MLX's own key is there";
   json.erase("quantization");
-  EXPECT_TRUE(mentions(sentence(parse(json)), "found \"awq\""));
+  for (const char* method :
+       {"awq", "gptq", "fp8", "bitsandbytes", "compressed-tensors", "modelopt", "mxfp4"}) {
+    json["quantization_config"]["quant_method"] = method;
+    EXPECT_TRUE(mentions(sentence(parse(json)),
+                         "quantization_config: key 'quant_method': is a scheme of quantization "
+                         "that is not implemented"));
+    EXPECT_TRUE(mentions(sentence(parse(json)), std::string("found \"") + method + "\""));
+  }
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST_F(Load, QuantizedTripletsAreChecked) {
        {"'model.layers.0.mlp.up_proj.biases': is missing",
         "'model.layers.0.mlp.down_proj.weight': and its scales fit no affine quantization",
         "'model.layers.1.mlp.up_proj.biases': has another dtype than the scales",
-        "'model.layers.1.self_attn.q_proj.scales': is not of an affine quantization",
+        "'model.layers.1.self_attn.q_proj.scales': is of no quantization that is implemented",
         // Without scales and without an entry the path is dense, and then its words are not floats.
         "'model.layers.1.self_attn.k_proj.weight': has the wrong shape",
         "'model.layers.1.self_attn.k_proj.biases': is not part of"})
@@ -96,6 +96,44 @@ TEST_F(Load, ConfigAndFileMustAgreeOnQuantization) {
         "'model.layers.0.self_attn.k_proj.scales': is not part of",
         "'model.layers.0.mlp.up_proj.scales': is missing"})
     EXPECT_TRUE(mentions(text, part)) << part << " in\n" << text;
+}
+
+TEST_F(Load, FloatingPointModesTakeTheMemoryOfTheirExactFormats) {
+  const auto model = Model::load(kModels / "qwen3-mxfp4/model", *backend_);
+  ASSERT_TRUE(model) << sentence(model);
+  // 6 bits a weight of a matrix, where the file has 4.25; norms and the rotation besides.
+  const std::size_t in_layer = 64 * (96 + 32 + 32) + 96 * 64 + 3 * 96 * 64;
+  const std::size_t matrices = 2 * 79 * 64 + 2 * in_layer;
+  const std::size_t norms = 2 * (5 * 64 + 4 * 32);
+  EXPECT_NEAR(static_cast<double>((*model)->weight_bytes()), matrices * 6.0 / 8.0, norms * 2.0);
+}
+
+TEST_F(Load, FloatingPointModesThatLieAreRefused) {
+  EditedFolder entries(kModels / "qwen3-mxfp4/model");
+  entries.json("config.json", [](nlohmann::json& json) {
+    json["quantization"]["lm_head"] = {{"mode", "mxfp8"}};
+    json["quantization"]["model.layers.0.mlp.up_proj"] = {{"mode", "affine"}, {"group_size", 32}};
+    json["quantization"]["model.embed_tokens"] = {{"mode", "nvfp4"}};
+  });
+  const std::string text = failure(entries.path());
+  for (const char* part :
+       {"'lm_head.weight': has the wrong shape: expected U32 [79, 16], found U32 [79, 8]",
+        "'model.layers.0.mlp.up_proj.biases': is missing",
+        "'model.embed_tokens.scales': has the wrong shape: expected U8 [79, 4], found U8 [79, 2]"})
+    EXPECT_TRUE(mentions(text, part)) << part << " in\n" << text;
+
+  EditedFolder shapes(kModels / "qwen3-mxfp4/model");
+  shapes.tensors(kFile, [](OwnTensors& tensors) {
+    auto& scales = tensors["lm_head.scales"];
+    scales.shape[1] = 1;
+    scales.bytes.resize(scales.bytes.size() / 2);
+    tensors["model.layers.0.mlp.up_proj.scales"].bytes.back() = std::byte{0xff};
+  });
+  const std::string damaged = failure(shapes.path());
+  EXPECT_TRUE(mentions(damaged, "'lm_head.scales': is of no quantization that is implemented"))
+      << damaged;
+  EXPECT_TRUE(mentions(damaged, "up_proj: row 95, columns 32 to 63 hold no mxfp4 numbers"))
+      << damaged;
 }
 
 TEST_F(Load, LeftoversAreTolerated) {

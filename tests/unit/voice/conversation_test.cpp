@@ -39,6 +39,20 @@ const std::vector<Case> kCases = {
      "<|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>"
      "<|start_header_id|>user<|end_header_id|>\n\nBye<|eot_id|>"
      "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+    {"llama3.1",
+     {{kUser, "Hi"}},
+     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
+     "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+     "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+    {"llama3.1",
+     {{kSystem, "Be brief."}, {kUser, "Hi"}, {kSystem, "Now rhyme."}, {kUser, "Bye"}},
+     "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nBe brief.<|eot_id|>"
+     "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+     "<|start_header_id|>system<|end_header_id|>\n\nNow rhyme.<|eot_id|>"
+     "<|start_header_id|>user<|end_header_id|>\n\nBye<|eot_id|>"
+     "<|start_header_id|>assistant<|end_header_id|>\n\n"},
     {"raw", {{kUser, "Once upon"}}, "Once upon"},
 };
 

@@ -24,6 +24,18 @@ constexpr const char* kLlama3 =
     R"({% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' + )"
     R"(message['content'] | trim + '<|eot_id|>' %})";
 
+// The parts of Llama 3.2's that tell it from 3.0's, and of Qwen2.5's that write its system message.
+constexpr const char* kLlama32 =
+    R"({{- "<|start_header_id|>system<|end_header_id|>\n\n" }}{{- "Cutting Knowledge Date: December )"
+    R"(2023\n" }}{{- "Today Date: " + date_string + "\n\n" }}{{- system_message }}{{- "<|eot_id|>" }})";
+constexpr const char* kQwen25 =
+    R"({%- if tools %}{{- '<|im_start|>system\n' }}{%- if messages[0]['role'] == 'system' %})"
+    R"({{- messages[0]['content'] }}{%- else %}{{- 'You are Qwen, created by Alibaba Cloud. You are )"
+    R"(a helpful assistant.' }}{%- endif %}{%- else %}{%- if messages[0]['role'] == 'system' %})"
+    R"({{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}{%- else %})"
+    R"({{- '<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful )"
+    R"(assistant.<|im_end|>\n' }}{%- endif %}{%- endif %})";
+
 TEST(PromptForm, RendersQwen3WithoutThinking) {
   const auto form = find_prompt_form("qwen3-no-think");
   ASSERT_TRUE(form);
@@ -47,6 +59,7 @@ TEST(PromptForm, IsChosenByModelTypeAndTemplate) {
   EXPECT_EQ(choose_prompt_form("m", "qwen3", "")->name, "qwen3-no-think");
   EXPECT_EQ(choose_prompt_form("m", "qwen3", kSmolLm2)->name, "chatml") << "cannot think";
   EXPECT_EQ(choose_prompt_form("m", "llama", kLlama3)->name, "llama3");
+  EXPECT_EQ(choose_prompt_form("m", "llama", kLlama32)->name, "llama3.1");
   EXPECT_EQ(choose_prompt_form("m", "qwen2", kQwen3)->name, "chatml");
   EXPECT_FALSE(choose_prompt_form("m", "qwen2", kQwen3)->system) << "no literal message";
 }
@@ -61,6 +74,26 @@ TEST(PromptForm, KeepsATemplatesDefaultSystemMessage) {
             "Face<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
   EXPECT_EQ(*render_prompt(*form, "Hi", ""),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST(PromptForm, Qwen25SaysWhoItIs) {
+  const auto form = choose_prompt_form("m", "qwen2", kQwen25);
+  ASSERT_TRUE(form);
+  EXPECT_EQ(form->name, "chatml");
+  EXPECT_EQ(form->system, "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.");
+}
+
+TEST(PromptForm, Llama31DatesEverySystemMessage) {
+  const PromptForm form = *find_prompt_form("llama3.1");
+  const std::string begin =
+      "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+      "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n";
+  const std::string end =
+      "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\np<|eot_id|>"
+      "<|start_header_id|>assistant<|end_header_id|>\n\n";
+  EXPECT_EQ(*render_prompt(form, "p"), begin + end);
+  EXPECT_EQ(*render_prompt(form, "p", ""), begin + end) << "the turn stands without a message";
+  EXPECT_EQ(*render_prompt(form, "p", "s"), begin + "s" + end);
 }
 
 TEST(PromptForm, ReadsATemplateWithRealLineEnds) {

@@ -24,6 +24,7 @@ TEST(VoiceFile, RoundTrips) {
   // A form of one's own is written out piece by piece.
   voice.prompt_form->name = "mine";
   voice.prompt_form->system = "Be brief.\n";
+  voice.prompt_form->system_preface = "Today is the first.\n";
   voice.prompt_form->stops = {"<end>"};
   const auto own = parse_voice_file(voice_file_json(voice), "voice.json");
   ASSERT_TRUE(own) << own.error().to_string();

@@ -16,6 +16,10 @@ namespace safetensors {
 /// How a file is written.
 struct WriteOptions {
   bool owner_only = false;  ///< readable and writable by its owner alone: mode 0600
+  /// For files that are large beside the memory: what is appended goes to the disk at once and is
+  /// then dropped from the system's cache, so that neither fills up. Without effect where the
+  /// system has no calls for it.
+  bool write_behind = false;
 };
 
 /// Writes a file tensor by tensor, with no more in memory than the caller's chunks.

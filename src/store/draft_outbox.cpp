@@ -1,0 +1,37 @@
+#include "store/draft_outbox.h"
+
+#include <fmt/format.h>
+
+#include "store/outbox.h"
+
+namespace bobby::store {
+
+Result<void> follow_draft(Database& database, std::int64_t draft_id, const DraftAct& act) {
+  OutboxState state{};
+  {
+    BOBBY_TRY(const Statement find,
+              database.prepare("SELECT state FROM outbox WHERE draft_id = ?1"));
+    Run run(database, find);
+    BOBBY_TRY(const bool found, run.bind(1, draft_id).next());
+    if (!found) return {};
+    state = static_cast<OutboxState>(run.number(0));
+  }
+  if (state == OutboxState::kPosted) {
+    if (!act.changes_text && (act.becomes_posted || !act.leaves_approved)) return {};
+    return fail({.code = ErrorCode::kUsage,
+                 .where = fmt::format("draft {}", draft_id),
+                 .problem = "was posted",
+                 .hint = "copy its text into a new draft"});
+  }
+  if (!act.changes_text && !act.leaves_approved && !act.removes) return {};
+  if (state == OutboxState::kSending)
+    return fail({.code = ErrorCode::kBusy,
+                 .where = fmt::format("draft {}", draft_id),
+                 .problem = "is being posted",
+                 .hint = "wait until it is known whether it was"});
+  BOBBY_TRY(const Statement remove, database.prepare("DELETE FROM outbox WHERE draft_id = ?1"));
+  BOBBY_CHECK(Run(database, remove).bind(1, draft_id).next());
+  return {};
+}
+
+}  // namespace bobby::store
