@@ -168,7 +168,7 @@ std::string shown_link(std::string_view link) {
   constexpr std::size_t kLongestPath = 15;
   constexpr std::size_t kShownOfPath = 13;
   link.remove_prefix(scheme_length(link));
-  const std::string host(host_of(link));
+  std::string host(host_of(link));
   const std::string_view path = link.substr(std::min(link.find_first_of("/?#"), link.size()));
   if (path == "/") return host;
   const auto parts = split_graphemes(path);

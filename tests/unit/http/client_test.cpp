@@ -171,20 +171,5 @@ TEST_F(ClientTest, APostGoesOverAConnectionOfItsOwn) {
   EXPECT_EQ(server.connections(), 2);
 }
 
-TEST(ServerUrl, IsOneOfAServer) {
-  EXPECT_EQ(server_url("https://pds.example").value(), "https://pds.example");
-  EXPECT_EQ(server_url("https://pds.example:8443/").value(), "https://pds.example:8443");
-  EXPECT_EQ(server_url("http://localhost:2583").value(), "http://localhost:2583");
-  EXPECT_EQ(server_url("http://[::1]:2583/").value(), "http://[::1]:2583");
-  for (const char* bad :
-       {"", "pds.example", "http://pds.example", "ftp://pds.example", "https://", "https://a@b.c",
-        "https://b.c/?q", "https://b.c/#f", "file:///etc", "http://127.0.0.1.example"})
-    EXPECT_FALSE(server_url(bad)) << bad;
-}
-
-TEST(EscapeQuery, LeavesNothingThatSeparates) {
-  EXPECT_EQ(escape_query("did:web:a&b=c d/ü"), "did%3Aweb%3Aa%26b%3Dc%20d%2F%C3%BC");
-}
-
 }  // namespace
 }  // namespace bobby::net
