@@ -125,6 +125,13 @@ class Planner {
     jobs_.push_back(std::move(job));
   }
 
+  /// MLX's mode of a module, by its own entry or the model's.
+  QuantizationMode mode_of(const std::string& path) const {
+    const auto own = config_.quantization_by_path.find(path);
+    if (own != config_.quantization_by_path.end() && own->second) return own->second->mode;
+    return config_.quantization ? config_.quantization->mode : QuantizationMode::kAffine;
+  }
+
   bool view_of(const std::string& path, const Tensor& tensor, Job& job) {
     job.view = {.name = path,
                 .format = {},
@@ -138,6 +145,14 @@ class Planner {
       if (!dtype) return report(ErrorCode::kUnsupported, tensor, "F32, F16 or BF16");
       job.view.format = {.dtype = *dtype};
       return true;
+    }
+    if (const FloatMode* mode = find_float_mode(mode_of(path)); mode != nullptr) {
+      problems_.push_back({.code = ErrorCode::kUnsupported,
+                           .where = fmt::format("tensor '{}'", tensor.name),
+                           .problem = fmt::format("is in mode {}, which is not fused", mode->name),
+                           .expected = "an affine or a dense base",
+                           .hint = "use the adapter at run time"});
+      return false;
     }
     const auto dtype = float_dtype(scales->dtype);
     if (!dtype || biases == nullptr || scales->shape.size() != 2)
