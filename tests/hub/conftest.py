@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.register_assert_rewrite("clients")
+
 from clients import BOBBY, Machine
 from hub import Hub
 from repository import Repository, model_files

@@ -27,8 +27,7 @@ class SmallDisk:
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "ready\n":
             pytest.skip(f"no file system of a test's own here: {self.process.stderr.read().strip()}")
-        self.inside = ["nsenter", "-t", str(self.process.pid), *(["-U", "--preserve-credentials"] if user else []), "-m",
-                       f"--wd={folder}"]
+        self.inside = ["nsenter", "-t", str(self.process.pid), *(["-U", "--preserve-credentials"] if user else []), "-m"]
 
     @property
     def seen(self) -> pathlib.Path:
