@@ -20,7 +20,8 @@ class DraftWriterTest : public ::testing::Test {
     DraftWriter writer(
         [&](const PostRequest& request) -> Result<PostBatch> {
           asked_ = request.count;
-          PostBatch batch{.seed = 7};
+          PostBatch batch;
+          batch.seed = 7;
           for (const Text& text : texts) {
             Post post;
             post.text = text.text;

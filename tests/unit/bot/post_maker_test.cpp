@@ -73,12 +73,12 @@ TEST(PostMaker, MentionsThatStandAreResolvedWhenItIsSent) {
   const PostMaker kept =
       maker({.mentions = MentionRule::kKeep}, {.did_of_handle = [&](const std::string&) {
               ++asked;
-              return std::optional<std::string>("did:plc:anna");
+              return std::optional<std::string>("did:plc:ragtjsm2j2vknwkz3zp4oxrd");
             }});
   ASSERT_TRUE(kept.preview("hello @anna.example.org"));
   EXPECT_EQ(asked, 0);
   const json post = json::parse(kept.record("hello @anna.example.org", kNoon).value());
-  EXPECT_EQ(post["facets"][0]["features"][0]["did"], "did:plc:anna");
+  EXPECT_EQ(post["facets"][0]["features"][0]["did"], "did:plc:ragtjsm2j2vknwkz3zp4oxrd");
   EXPECT_EQ(asked, 1);
 }
 

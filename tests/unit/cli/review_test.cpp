@@ -100,12 +100,14 @@ TEST_F(ReviewTest, WhatItHasInCommonIsShown) {
 }
 
 TEST(TextEditor, GivesWhatWasLeftInTheFile) {
-  const Environment adds({{"EDITOR", "printf ' more\\n' >>"}});
-  EXPECT_EQ(edit_text("text", adds).value(), "text\n more");
-  const Environment visual({{"EDITOR", "false"}, {"VISUAL", "true"}});
-  EXPECT_EQ(edit_text("text", visual).value(), "text");
-  EXPECT_FALSE(edit_text("text", Environment({{"EDITOR", "false"}})).value());
-  EXPECT_FALSE(edit_text("text", Environment({{"EDITOR", "truncate -s 0"}})).value());
+  using Variables = std::map<std::string, std::string, std::less<>>;
+  const auto edited = [](Variables variables) {
+    return edit_text("text", Environment(std::move(variables))).value();
+  };
+  EXPECT_EQ(edited(Variables{{"EDITOR", "printf ' more\\n' >>"}}), "text\n more");
+  EXPECT_EQ(edited(Variables{{"EDITOR", "false"}, {"VISUAL", "true"}}), "text");
+  EXPECT_FALSE(edited(Variables{{"EDITOR", "false"}}));
+  EXPECT_FALSE(edited(Variables{{"EDITOR", "truncate -s 0"}}));
 }
 
 }  // namespace
