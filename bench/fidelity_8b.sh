@@ -57,7 +57,7 @@ python3 - "$out/fidelity.json" <<'PY' | tee "$out/fidelity.txt"
 import json, sys
 text = open(sys.argv[1]).read()
 r = json.loads(text[text.index("{"):].splitlines()[0])
-print(f"{r['model']} ({r['model_kind']}), {r['adapter_kind']}; {r['positions']} positions of {r['posts']} posts; {r['runtime']}; {r['seconds']:.0f} s")
+print(f"{r['model']} ({r['model_kind']}), {r['adapter_kind']}; {r['positions']} positions of {r['posts']} posts; {r['runtime']}; {r['seconds']:.0f} s, peak {r.get('peak_bytes', 0) / 1e9:.1f} GB with the mapped base")
 print(f"{'':<18}{'mean KL':>11}{'99 % KL':>11}{'same first':>12}{'differ':>8}{'perplexity':>12}")
 print(f"{'reference, fp32':<18}{'':>42}{r['reference']['perplexity']:>12.5g}")
 for w in r["ways"]:

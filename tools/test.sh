@@ -23,6 +23,9 @@ ctest --preset release -j "$(nproc)"
 say "clients: other people's and a browser, against bobby serve"
 tools/client_tests.sh
 
+say "hub: models pulled from a hub on loopback, beside huggingface_hub"
+tools/hub_tests.sh
+
 say "pds: a real PDS on loopback, its posts imported"
 tools/pds_tests.sh
 

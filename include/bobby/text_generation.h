@@ -88,7 +88,7 @@ class BOBBY_API Tokenizer {
 
 /// Loads an MLX-format model folder. kNotFound says where it was looked for.
 BOBBY_API Result<Model> load_model(const Source& source, const ModelOptions& options = {});
-/// Reads an mlx-lm or PEFT adapter folder.
+/// Reads an mlx-lm or PEFT adapter folder, or a GGUF adapter file.
 BOBBY_API Result<Adapter> load_adapter(const Source& source, const AdapterOptions& options = {});
 /// Reads tokenizer.json of a folder.
 BOBBY_API Result<Tokenizer> load_tokenizer(const Source& source);

@@ -10,6 +10,7 @@
 #include "api/request_fields.h"
 #include "app/device.h"
 #include "app/engine.h"
+#include "app/obtain.h"
 #include "app/voice_setup.h"
 #include "posts/post_writer.h"
 

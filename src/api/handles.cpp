@@ -41,7 +41,12 @@ bobby::Result<std::shared_ptr<Model::Impl>> load(const Source& source,
 bobby::Result<std::shared_ptr<const Adapter::Impl>> load(const Source& source,
                                                          const AdapterOptions& options) {
   AdapterName name{.name = source.hf, .folder = {}, .scale = options.scale};
-  BOBBY_TRY(name.folder, locate(source, hub::Content::kAdapter));
+  std::error_code status;
+  if (source.hf.empty() && std::filesystem::is_regular_file(source.path, status)) {
+    name.folder = source.path;  // a GGUF file
+  } else {
+    BOBBY_TRY(name.folder, locate(source, hub::Content::kAdapter));
+  }
   auto adapter = std::make_shared<Adapter::Impl>();
   BOBBY_TRY(adapter->chosen, load_chosen_adapter(std::move(name)));
   return adapter;

@@ -46,9 +46,9 @@ Result<fs::path> obtain_from_hub(std::string_view name, hub::Content content,
 }
 
 Result<fs::path> obtain_model(std::string_view name, const Settings& settings,
-                              const hub::PullWatch& watch) {
+                              const hub::PullWatch& watch, hub::Content content) {
   if (!is_of_hub(name)) return locate_model(name, settings.environment());
-  return obtain_from_hub(name, hub::Content::kModel, settings, watch);
+  return obtain_from_hub(name, content, settings, watch);
 }
 
 Result<AdapterName> obtain_adapter(std::string_view text, const Settings& settings,

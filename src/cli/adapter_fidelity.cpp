@@ -9,12 +9,14 @@
 #include "app/voice_setup.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "cli/measure.h"
 #include "cli/page_file.h"
 #include "cli/pull_view.h"
 #include "fidelity/html_report.h"
 #include "fidelity/json_report.h"
 #include "fidelity/measure.h"
 #include "fidelity/text_report.h"
+#include "lora/conversion.h"
 #include "training/dataset.h"
 
 namespace bobby::cli {
@@ -134,16 +136,24 @@ Result<int> run(const Invocation& invocation) {
   Console& console = invocation.console;
   BOBBY_TRY(AdapterName name, obtain_adapter(invocation.arguments.front(), settings,
                                              pull_view(invocation.console, settings)));
-  BOBBY_TRY(const ChosenAdapter adapter, load_chosen_adapter(std::move(name)));
+  BOBBY_TRY(ChosenAdapter adapter, load_chosen_adapter(std::move(name)));
   BOBBY_TRY(const auto folder,
             obtain_model(settings.text(Opt::kModel), settings, pull_view(console, settings)));
+  if (adapter.adapter->paired_rows) {
+    BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
+    BOBBY_TRY(Adapter ordered,
+              in_checkpoint_order(*adapter.adapter, config.model_type, config.head_dim));
+    adapter.adapter = std::make_shared<const Adapter>(std::move(ordered));
+  }
   BOBBY_TRY(const fidelity::Report report, measure(invocation, folder, adapter));
   console.end_progress();
   if (settings.given(Opt::kHtml))
     BOBBY_CHECK(write_page(settings.text(Opt::kHtml), fidelity::html_report(report)));
-  if (console.json())
-    console.print_json(fidelity::json_report(report));
-  else
+  if (console.json()) {
+    nlohmann::ordered_json json = fidelity::json_report(report);
+    json["peak_bytes"] = peak_rss_bytes();
+    console.print_json(json);
+  } else
     console.print_bytes(fidelity::text_report(report));
   return kDone;
 }

@@ -182,8 +182,9 @@ const Command kModelQuantize = {
     .description =
         "Quantises every linear layer and the embedding of a dense model folder to MLX's affine "
         "format, bit for bit as MLX does on its GPUs or, with --rounding cpu, on its CPU, and says "
-        "what each lost. Weights stream through: under 200 MB of memory do for any size. A run "
-        "that was stopped goes on where it was when the same line is given again.",
+        "what each lost. Weights stream through: under 300 MB of memory, with the system's cache, "
+        "do for any size. A run that was stopped goes on where it was when the same line is given "
+        "again.",
     .arguments = kArguments,
     .options = kOptions,
     .examples = kExamples,

@@ -86,8 +86,9 @@ Result<int> decode(const Tokenizer& tokenizer, char end, Console& console) {
 
 Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
-  BOBBY_TRY(auto file, obtain_model(settings.text(Opt::kModel), settings,
-                                    pull_view(invocation.console, settings)));
+  BOBBY_TRY(auto file,
+            obtain_model(settings.text(Opt::kModel), settings,
+                         pull_view(invocation.console, settings), hub::Content::kTokenizer));
   std::error_code status;
   if (std::filesystem::is_directory(file, status)) file /= "tokenizer.json";
   BOBBY_TRY(const Tokenizer tokenizer, Tokenizer::from_file(file));

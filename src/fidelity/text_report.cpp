@@ -16,6 +16,7 @@ std::string percent(double share) {
   const double value = 100.0 * share;
   const double rest = std::abs(100.0 - value);
   if (rest == 0.0 || std::abs(value) >= 1000.0) return fmt::format("{:.0f} %", value);
+  if (value != 0.0 && std::abs(value) < 0.01) return fmt::format("{:.1e} %", value);
   if (rest < 0.1) return fmt::format("{:.3f} %", value);
   if (rest < 1.0 || std::abs(value) < 1.0) return fmt::format("{:.2f} %", value);
   return fmt::format("{:.1f} %", value);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <arpa/inet.h>
+#include <array>
 #include <curl/curl.h>
 #include <memory>
+#include <strings.h>
 
 namespace bobby::net {
 namespace {
@@ -83,10 +85,12 @@ bool same_origin(const std::string& a, const std::string& b) {
   const Url first = parse(a);
   const Url second = parse(b);
   if (!first || !second) return false;
-  for (const CURLUPart which : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT})
-    if (part(first, which, CURLU_DEFAULT_PORT) != part(second, which, CURLU_DEFAULT_PORT))
-      return false;
-  return true;
+  // A host's name is the same in capitals.
+  return std::ranges::all_of(
+      std::array{CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}, [&](CURLUPart which) {
+        return ::strcasecmp(part(first, which, CURLU_DEFAULT_PORT).c_str(),
+                            part(second, which, CURLU_DEFAULT_PORT).c_str()) == 0;
+      });
 }
 
 Result<std::string> redirect_target(const std::string& from, const std::string& location) {

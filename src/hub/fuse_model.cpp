@@ -14,6 +14,7 @@
 #include "hub/checkpoint_layout.h"
 #include "hub/checkpoint_writer.h"
 #include "hub/model_files.h"
+#include "lora/conversion.h"
 #include "lora/json_object.h"
 #include "safetensors/sharded.h"
 
@@ -83,7 +84,7 @@ class Planner {
     };
     if (module.path == kEmbedding && adapter_.dora)
       refuse("is an embedding, for which DoRA is not implemented");
-    if (module.path == kEmbedding && tied && adapter_.source == Adapter::Source::kPeft)
+    if (module.path == kEmbedding && tied && adapter_.source != Adapter::Source::kMlx)
       refuse("is adapted in its look-up alone, while the head shares its weights");
     if (module.path == "lm_head" && tied)
       refuse("is adapted, while its weights are those of the embedding");
@@ -124,6 +125,13 @@ class Planner {
     jobs_.push_back(std::move(job));
   }
 
+  /// MLX's mode of a module, by its own entry or the model's.
+  QuantizationMode mode_of(const std::string& path) const {
+    const auto own = config_.quantization_by_path.find(path);
+    if (own != config_.quantization_by_path.end() && own->second) return own->second->mode;
+    return config_.quantization ? config_.quantization->mode : QuantizationMode::kAffine;
+  }
+
   bool view_of(const std::string& path, const Tensor& tensor, Job& job) {
     job.view = {.name = path,
                 .format = {},
@@ -137,6 +145,14 @@ class Planner {
       if (!dtype) return report(ErrorCode::kUnsupported, tensor, "F32, F16 or BF16");
       job.view.format = {.dtype = *dtype};
       return true;
+    }
+    if (const FloatMode* mode = find_float_mode(mode_of(path)); mode != nullptr) {
+      problems_.push_back({.code = ErrorCode::kUnsupported,
+                           .where = fmt::format("tensor '{}'", tensor.name),
+                           .problem = fmt::format("is in mode {}, which is not fused", mode->name),
+                           .expected = "an affine or a dense base",
+                           .hint = "use the adapter at run time"});
+      return false;
     }
     const auto dtype = float_dtype(scales->dtype);
     if (!dtype || biases == nullptr || scales->shape.size() != 2)
@@ -347,6 +363,11 @@ Result<FusedModel> fuse_model(const fs::path& source, const Adapter& adapter,
                               const fs::path& folder, const FuseModelOptions& options,
                               const ProgressFn& progress) {
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(source));
+  if (adapter.paired_rows) {
+    BOBBY_TRY(const Adapter ordered,
+              in_checkpoint_order(adapter, config.model_type, config.head_dim));
+    return fuse_model(source, ordered, folder, options, progress);
+  }
   BOBBY_TRY(nlohmann::json json, read_json_object(source / "config.json"));
   if (options.requantize && !config.quantization)
     return fail({.code = ErrorCode::kUsage,

@@ -51,7 +51,7 @@ struct QuantizedModel {
 /// from the rest (for every module with a recipe, as mlx-lm writes it); the tokenizer's and other
 /// small files are copied.
 ///
-/// What is read is read ahead and dropped behind, so that under 200 MB are in memory at a time,
+/// What is read is read ahead and dropped behind, so that under 300 MB are in memory at a time,
 /// the system's cache included, whatever the model's size. `folder` appears whole or not at all;
 /// a run that died, or that `progress` or the disk stopped, is taken up by the next one with the
 /// same source and options: files that it had finished are checked and kept.

@@ -21,15 +21,19 @@ AdapterModule* find_module(Adapter& adapter, std::string_view path) {
   return found == adapter.modules.end() ? nullptr : &*found;
 }
 
+Error other_architecture(const Adapter& adapter, std::string_view model_type) {
+  return {.code = ErrorCode::kMismatch,
+          .where = "the base",
+          .problem = "has another architecture",
+          .expected = adapter.architecture,
+          .found = std::string(model_type)};
+}
+
 /// What the base's config.json contradicts.
 Result<void> check_base(const Adapter& adapter, const BaseFacts& base) {
   std::vector<Error> problems;
   if (!adapter.may_adapt(base.model_type))
-    problems.push_back({.code = ErrorCode::kMismatch,
-                        .where = "the base",
-                        .problem = "has another architecture",
-                        .expected = adapter.architecture,
-                        .found = base.model_type});
+    problems.push_back(other_architecture(adapter, base.model_type));
   for (const AdapterModule& module : adapter.modules) {
     const BlockPath block = block_path(module.path);
     if (block.layer && *block.layer >= base.num_hidden_layers)
@@ -56,19 +60,6 @@ Error needs_base(std::string where, std::string problem) {
           .where = std::move(where),
           .problem = std::move(problem),
           .hint = "name the base with --model; its config.json is enough"};
-}
-
-Result<void> put_rows_in_order(Adapter& adapter, const std::optional<BaseFacts>& base) {
-  if (!adapter.paired_rows) return {};
-  if (!base)
-    return fail(needs_base("the GGUF file",
-                           "orders the rows of q and k by heads and does not say how long one is"));
-  for (AdapterModule& module : adapter.modules) {
-    BOBBY_TRY(auto ordered, unpaired_b(adapter, module, base->head_dim));
-    if (!ordered.empty()) module.b = std::move(ordered);
-  }
-  adapter.paired_rows = false;
-  return {};
 }
 
 /// The head that adds to the logits what a tied, adapted embedding adds as a head in mlx-lm.
@@ -215,10 +206,27 @@ Result<void> write_matrices(const std::filesystem::path& path,
   return {};
 }
 
+Result<Adapter> in_checkpoint_order(Adapter adapter, std::string_view model_type,
+                                    std::int64_t head_dim) {
+  if (!adapter.may_adapt(model_type)) return fail(other_architecture(adapter, model_type));
+  for (AdapterModule& module : adapter.modules) {
+    BOBBY_TRY(auto ordered, unpaired_b(adapter, module, head_dim));
+    if (!ordered.empty()) module.b = std::move(ordered);
+  }
+  adapter.paired_rows = false;
+  return adapter;
+}
+
 Result<AdapterWritten> write_adapter(Adapter adapter, const AdapterTarget& target) {
   if (target.base) BOBBY_CHECK(check_base(adapter, *target.base));
   if (target.base && adapter.base_name.empty()) adapter.base_name = target.base->name;
-  BOBBY_CHECK(put_rows_in_order(adapter, target.base));
+  if (adapter.paired_rows && !target.base)
+    return fail(needs_base("the GGUF file",
+                           "orders the rows of q and k by heads and does not say how long one is"));
+  if (adapter.paired_rows) {
+    BOBBY_TRY(adapter, in_checkpoint_order(std::move(adapter), target.base->model_type,
+                                           target.base->head_dim));
+  }
   BOBBY_CHECK(settle_embedding(adapter, target));
   switch (target.dialect) {
     case Adapter::Source::kMlx: return write_mlx_adapter(adapter, target);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -37,6 +38,12 @@ struct AdapterWritten {
   /// adapter makes is the same number.
   std::vector<std::string> inexact;
 };
+
+/// The adapter with the rows of b in the checkpoint's order, for who computes with its numbers
+/// without Model::attach(): as it is unless Adapter::paired_rows. kMismatch: it was made for
+/// another architecture than `model_type`, or for heads of another size.
+Result<Adapter> in_checkpoint_order(Adapter adapter, std::string_view model_type,
+                                    std::int64_t head_dim);
 
 /// Writes `adapter` in the dialect of `target`, whole or not at all: names, orders of rows,
 /// transposes and the scale as that dialect has them; numbers stay as they are, in the type of the

@@ -26,7 +26,8 @@ class SqliteOutbox final : public Outbox {
   Result<std::array<std::int64_t, 4>> counts(std::string_view account) override;
   Result<std::vector<Moment>> posted_times(std::string_view account, Moment since) override;
   Result<std::optional<OutboxPost>> sending(std::string_view account) override;
-  Result<std::optional<OutboxPost>> next(std::string_view account, Moment now, Tried tried) override;
+  Result<std::optional<OutboxPost>> next(std::string_view account, Moment now,
+                                         Tried tried) override;
   Result<std::optional<Moment>> next_try(std::string_view account) override;
   Result<std::optional<OutboxPost>> begin(std::int64_t id, std::string_view record, Moment now,
                                           std::optional<Moment> handled) override;

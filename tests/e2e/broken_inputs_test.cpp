@@ -232,7 +232,13 @@ TEST_F(BrokenInputs, Config) {
       },
       "yarn");
   is_refused([](json& config) { config["quantization"]["bits"] = 7; }, "bits");
-  is_refused([](json& config) { config["quantization"]["mode"] = "mxfp4"; }, "mxfp4");
+  is_refused([](json& config) { config["quantization"]["mode"] = "mxfp2"; }, "mxfp2");
+  // The tensors are affine: a module that is listed is what its entry says.
+  is_refused(
+      [](json& config) {
+        config["quantization"]["lm_head"] = {{"mode", "mxfp4"}};
+      },
+      "lm_head");
   is_refused([](json& config) { config["num_hidden_layers"] = 3; }, "model.layers.2");
   model_copy("config");
   for (const std::string text : {"", "{", "[1, 2]", "null", "\xff\xfe"}) {

@@ -32,7 +32,9 @@ const std::vector<std::vector<std::string>> kCommands = {{"post"},
                                                          {"model", "quantize"},
                                                          {"model", "synth"},
                                                          {"model", "logits"},
+                                                         {"model", "fuse"},
                                                          {"adapter", "inspect"},
+                                                         {"adapter", "fidelity"},
                                                          {"data", "import"},
                                                          {"data", "inspect"},
                                                          {"bot", "login"},
@@ -153,9 +155,10 @@ TEST_F(Cli, AMissingModelSaysWhatToDo) {
   const Outcome demo = run({"post"});
   EXPECT_EQ(demo.exit_code, 1);
   EXPECT_TRUE(has(demo.err, "make post")) << demo.err;
-  const Outcome hub = run({"post", "--model", "Qwen/Qwen3-8B"});
+  const Outcome hub = run({"post", "--model", "Qwen/Qwen3-8B", "--offline"});
   EXPECT_EQ(hub.exit_code, 1);
-  EXPECT_TRUE(has(hub.err, "models--Qwen--Qwen3-8B")) << hub.err;
+  EXPECT_TRUE(has(hub.err, "Qwen/Qwen3-8B: is not in the cache")) << hub.err;
+  EXPECT_TRUE(has(hub.err, "without --offline")) << hub.err;
 }
 
 TEST_F(Cli, NothingIsColouredOffATerminal) {

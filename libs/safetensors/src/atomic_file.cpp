@@ -89,7 +89,7 @@ void AtomicFile::write_out(std::uint64_t offset, std::uint64_t length) {
   behind_->ranges.push_back({offset, length});
   behind_->bytes += length;
   while (behind_->bytes > kUnderWay) {
-    const Behind::Range oldest = behind_->ranges.front();
+    const WriteBehind::Range oldest = behind_->ranges.front();
     behind_->ranges.pop_front();
     behind_->bytes -= oldest.length;
     const auto from = static_cast<::off64_t>(oldest.offset);

@@ -13,6 +13,16 @@
 
 namespace safetensors {
 
+/// Ranges of a file that are on their way to the disk, oldest first.
+struct WriteBehind {
+  struct Range {
+    std::uint64_t offset;
+    std::uint64_t length;
+  };
+  std::deque<Range> ranges;
+  std::uint64_t bytes = 0;
+};
+
 /// A file that appears under its name whole or not at all: written as a temporary file in the same
 /// folder, renamed over the target at the end, removed if that never happens.
 class AtomicFile {
@@ -34,16 +44,6 @@ class AtomicFile {
   Result<void> commit();
 
  private:
-  /// Ranges that are on their way to the disk, oldest first.
-  struct Behind {
-    struct Range {
-      std::uint64_t offset;
-      std::uint64_t length;
-    };
-    std::deque<Range> ranges;
-    std::uint64_t bytes = 0;
-  };
-
   AtomicFile(std::filesystem::path target, std::filesystem::path temporary, Descriptor descriptor)
       : target_(std::move(target)),
         temporary_(std::move(temporary)),
@@ -54,7 +54,7 @@ class AtomicFile {
   std::filesystem::path target_;
   std::filesystem::path temporary_;  // empty after a move or the rename
   Descriptor descriptor_;
-  std::optional<Behind> behind_;  // empty: the system writes when it likes
+  std::optional<WriteBehind> behind_;  // empty: the system writes when it likes
 };
 
 }  // namespace safetensors

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <set>
 #include <system_error>
@@ -107,16 +106,22 @@ tl::unexpected<Error> not_cached(const fs::path& cache, const HubName& name, boo
                .hint = "`bobby model list` shows what is"});
 }
 
+// The blob that a file of a snapshot is a link to, by name; empty where it leads anywhere else.
+std::string blob_name(const CachedRepository& repository, const fs::path& file) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(file, error);
+  const std::string name = target.filename().string();
+  if (error || !is_safe_path(name)) return {};
+  const fs::path whole = (file.parent_path() / target).lexically_normal();
+  return whole == repository.blob(name).lexically_normal() ? name : std::string();
+}
+
 // Blobs, by name, that the snapshots but `without` lead to.
-std::set<std::string> blobs_in_use(const fs::path& repository, const fs::path& without) {
+std::set<std::string> blobs_in_use(const CachedRepository& repository, const fs::path& without) {
   std::set<std::string> names;
-  for (const fs::path& snapshot : folders_in(repository / "snapshots")) {
+  for (const fs::path& snapshot : folders_in(repository.folder() / "snapshots")) {
     if (snapshot == without) continue;
-    for (const fs::path& file : files_under(snapshot)) {
-      std::error_code error;
-      const fs::path target = fs::read_symlink(file, error);
-      if (!error) names.insert(target.filename().string());
-    }
+    for (const fs::path& file : files_under(snapshot)) names.insert(blob_name(repository, file));
   }
   return names;
 }
@@ -152,14 +157,12 @@ std::uint64_t own_size(const fs::path& file) {
 Result<Removed> remove_revision(const CachedRepository& repository, const std::string& commit) {
   const fs::path snapshot = repository.snapshot(commit);
   Removed removed{.revisions = 1};
-  const std::set<std::string> kept = blobs_in_use(repository.folder(), snapshot);
+  const std::set<std::string> kept = blobs_in_use(repository, snapshot);
   std::vector<fs::path> blobs;
   for (const fs::path& file : files_under(snapshot)) {
-    std::error_code error;
     removed.bytes += own_size(file);
-    const fs::path target = fs::read_symlink(file, error);
-    if (!error && !kept.contains(target.filename().string()))
-      blobs.push_back(repository.blob(target.filename().string()));
+    const std::string name = blob_name(repository, file);
+    if (!name.empty() && !kept.contains(name)) blobs.push_back(repository.blob(name));
   }
   for (const auto& [its, names] : refs_of(repository.folder()))
     if (its == commit)
@@ -172,13 +175,6 @@ Result<Removed> remove_revision(const CachedRepository& repository, const std::s
     BOBBY_CHECK(remove_tree(blob));
   }
   return removed;
-}
-
-// The blob's name of a file of a snapshot: that of its link; empty where it is none.
-std::string blob_name(const fs::path& file) {
-  std::error_code error;
-  const fs::path target = fs::read_symlink(file, error);
-  return error ? std::string() : target.filename().string();
 }
 
 }  // namespace
@@ -219,11 +215,12 @@ Result<Verified> verify_cached(const fs::path& cache, const HubName& name,
                                const VerifyWatch& watch) {
   const auto folder = find_snapshot(name, cache);
   if (!folder) return not_cached(cache, name, false);
+  const CachedRepository repository(cache, name);
   Verified verified{.folder = *folder};
   for (const fs::path& file : files_under(*folder)) {
     const std::string path = file.lexically_relative(*folder).string();
     const std::string where = fmt::format("{}: {}", name.text(), path);
-    const std::string blob = blob_name(file);
+    const std::string blob = blob_name(repository, file);
     const auto kind = hash_kind(blob);
     std::error_code status;
     if (!fs::exists(file, status)) {

@@ -209,6 +209,11 @@ TEST(FuseRefusals, NameWhatDoesNotFit) {
   ASSERT_FALSE(untied);
   EXPECT_EQ(untied.error().code, ErrorCode::kUnsupported);
 
+  const auto mxfp4 =
+      fuse_model(BOBBY_SOURCE_DIR "/tests/parity/models/qwen3-mxfp4/model", *adapter, out, {});
+  ASSERT_FALSE(mxfp4);
+  EXPECT_NE(mxfp4.error().to_string().find("is in mode mxfp4"), std::string::npos);
+
   const auto dora = load_adapter(kModel / "adapters/mlx-dora");
   ASSERT_TRUE(dora);
   const auto as_mlx = fuse_model(kModel / "model", *dora, out, {.rounding = FuseRounding::kMlx});

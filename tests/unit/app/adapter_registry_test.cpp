@@ -9,6 +9,7 @@
 
 #include "app/adapter_files.h"
 #include "app/engine.h"
+#include "lora/conversion.h"
 #include "model/attached_adapter.h"
 #include "temporary_folder.h"
 
@@ -101,6 +102,35 @@ TEST_F(Registry, OffersTheDefaultsAndEverySubfolder) {
     EXPECT_EQ(entry.loaded_at, "") << "nothing was used yet";
   }
   EXPECT_FALSE(generator_->loaded());
+}
+
+TEST_F(Registry, OffersGgufFilesToo) {
+  open();
+  const Adapter own = *load_adapter(this->own());
+  const BaseFacts base{.name = "",
+                       .model_type = "qwen3",
+                       .num_hidden_layers = 2,
+                       .num_attention_heads = 3,
+                       .num_key_value_heads = 1,
+                       .head_dim = 10,
+                       .tie_word_embeddings = false};
+  const auto written = write_adapter(own, {.dialect = Adapter::Source::kGguf,
+                                           .path = voices() / "voice.gguf",
+                                           .base = base,
+                                           .voice_json = R"({"post": {"char_limit": 123}})"});
+  ASSERT_TRUE(written) << written.error().to_string();
+  registry_->look();
+  const auto entries = registry_->list();
+  const auto entry = std::ranges::find(entries, "voice.gguf", &server::AdapterEntry::name);
+  ASSERT_NE(entry, entries.end());
+  EXPECT_EQ(entry->format, "gguf");
+  EXPECT_EQ(entry->scale, own.scale);
+  const auto use = registry_->find({"voice.gguf", std::nullopt});
+  ASSERT_TRUE(use) << use.error().to_string();
+  const std::vector<server::AdapterChoice> choices = {{"voice.gguf", std::nullopt}};
+  const auto voice = registry_->voice(choices);
+  ASSERT_TRUE(voice) << voice.error().to_string();
+  EXPECT_EQ(voice->rules.char_limit, 123);
 }
 
 TEST_F(Registry, AScaleIsAFactorOnTheFoldersOwn) {

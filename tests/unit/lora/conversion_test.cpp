@@ -232,6 +232,26 @@ TEST_F(Conversion, LlamaKeepsTheRowsOfQAndKInPairs) {
   }
 }
 
+TEST_F(Conversion, AFileOfAnotherProgramNeedsTheSizeOfAHead) {
+  const Adapter adapter = golden("qwen3-4bit-g32", "mlx-all");
+  const BaseFacts base = facts_of(adapter, "llama", 32);
+  const fs::path path = fresh();
+  ASSERT_TRUE(write_adapter(
+      adapter, {.dialect = kGguf, .path = path, .base = base, .voice_json = std::nullopt}));
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  bytes[bytes.find("llama.attention.key_length")] = 'x';  // as llama.cpp's converter: without
+  const auto silent = parse_gguf_adapter(std::as_bytes(std::span(bytes)), "silent.gguf");
+  ASSERT_TRUE(silent) << sentence(silent);
+  EXPECT_TRUE(silent->paired_rows);
+  EXPECT_TRUE(mentions(refusal(*silent, kMlx), "how long one is"));
+  expect_same(through(*silent, kMlx, base), adapter);
+  expect_same(*in_checkpoint_order(*silent, "llama", 32), adapter);
+  EXPECT_TRUE(
+      mentions(sentence(in_checkpoint_order(*silent, "qwen3", 32)), "another architecture"));
+  EXPECT_TRUE(mentions(sentence(in_checkpoint_order(*silent, "llama", 30)), "whole heads"));
+}
+
 TEST_F(Conversion, AScaleBetweenTwoFloatsOfAlphaIsSaid) {
   Adapter adapter = golden("qwen3-4bit-g32", "mlx-last-qv-bf16");  // rank 5
   const BaseFacts base = facts_of(adapter, "qwen3", 32);

@@ -34,6 +34,7 @@ const std::map<std::string, Rooms>& allowed() {
       {"generation", {"model", "lora", "tokenizer", "backend.h", "base"}},
       {"posts", {"generation", "voice", "model", "lora", "tokenizer", "base"}},
       {"data", {"voice", "base"}},
+      {"http", {"base"}},
       {"bluesky", {"http", "voice", "base"}},
       {"store", {"base"}},
       {"hub", {"http", "model", "lora", "gguf", "tensor", "safetensors", "tokenizer", "base"}},
