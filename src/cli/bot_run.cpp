@@ -4,12 +4,12 @@
 #include <chrono>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <random>
-#include <unistd.h>
+#include <utility>
 
 #include "app/bot/poster.h"
 #include "bluesky/labels.h"
 #include "cli/bot_shared.h"
+#include "cli/bot_turn.h"
 #include "cli/bot_writing.h"
 #include "cli/command.h"
 #include "cli/post_options.h"
@@ -21,11 +21,9 @@ using bot::BotEvent;
 using store::Moment;
 
 constexpr Moment kSecond = 1000;
-// A daemon that dies is followed by another within this.
-constexpr Moment kLease = 120 * kSecond;
 // What others write into the store (approvals, a login) is seen at least this often.
 constexpr Moment kLongestSleep = 60 * kSecond;
-constexpr Moment kSleepWithoutLease = 10 * kSecond;
+constexpr Moment kSleepOutOfTurn = 10 * kSecond;
 constexpr Moment kSleepAfterTrouble = 30 * kSecond;
 // After drafts could not be written, or too few would do.
 constexpr Moment kNoWriting = 60 * 60 * kSecond;
@@ -45,32 +43,15 @@ void show_event(Console& console, const BotEvent& event) {
   console.print_json(json);
 }
 
-/// The turn of one of several daemons of an account.
-class Turn {
- public:
-  Turn(store::Outbox& outbox, const std::string& did)
-      : outbox_(outbox),
-        name_("bot " + did),
-        owner_(fmt::format("{}-{:08x}", ::getpid(), std::random_device()())) {}
-  ~Turn() { static_cast<void>(outbox_.end_lease(name_, owner_)); }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
-  Result<bool> hold(Moment now) { return outbox_.hold_lease(name_, owner_, now, now + kLease); }
-
- private:
-  store::Outbox& outbox_;
-  std::string name_;
-  std::string owner_;
-};
-
 /// One daemon's work.
 class BotRun {
  public:
   BotRun(const Invocation& invocation, Poster& poster, const bot::Schedule& schedule)
       : invocation_(invocation),
         poster_(poster),
-        turn_(poster.outbox(), poster.did()),
+        turn_(poster.outbox(), poster.did(),
+              bluesky::account_folder(accounts_folder(invocation.settings), poster.did()) /
+                  "daemon.lock"),
         daemon_(poster.daemon(
             schedule, [this](const BotEvent& event) { show_event(invocation_.console, event); },
             invocation.settings.flag(Opt::kAutoPost) ? [this](Moment now) { return supply(now); }
@@ -79,7 +60,6 @@ class BotRun {
   /// Until it is told to end (which throws Interrupted), or with --once until nothing is to be done
   /// now. Errors that waiting does not mend.
   Result<void> work() {
-    label();
     const bool once = invocation_.settings.flag(Opt::kOnce);
     for (;;) {
       const Moment now = moment_now();
@@ -117,8 +97,9 @@ class BotRun {
     BOBBY_TRY(const bool held, turn_.hold(now));
     if (!held) {
       trouble("another daemon posts for this account; this one waits for its turn");
-      return now + kSleepWithoutLease;
+      return now + kSleepOutOfTurn;
     }
+    label();
     BOBBY_TRY(const Moment again, daemon_.step(now));
     BOBBY_CHECK(write_ahead(now));
     if (in_trouble_) note_once("goes on");
@@ -129,7 +110,7 @@ class BotRun {
   /// A label that the settings ask for is there, or it is said why not: it does not keep posts
   /// back.
   void label() {
-    if (!invocation_.settings.flag(Opt::kLabel)) return;
+    if (!invocation_.settings.flag(Opt::kLabel) || std::exchange(label_seen_to_, true)) return;
     const auto set =
         bluesky::set_self_label(poster_.account().repository(), bluesky::kBotLabel, true);
     if (!set)
@@ -182,10 +163,11 @@ class BotRun {
 
   const Invocation& invocation_;
   Poster& poster_;
-  Turn turn_;
+  BotTurn turn_;
   bot::Daemon daemon_;
   std::string last_note_;
   bool in_trouble_ = false;
+  bool label_seen_to_ = false;
   Moment no_writing_before_ = 0;
 };
 

@@ -229,16 +229,34 @@ TEST_F(Bot, ADaemonEndsWithinASecond) {
 
 TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
   log_in("http://127.0.0.1:1");
+  const std::vector<std::string> words = {"run", "--once", "--cron", "@daily", "--zone", "UTC"};
+  {
+    const auto lock = bluesky::FileLock::take(
+        bluesky::account_folder(folder_.path() / "accounts", kDid) / "daemon.lock");
+    ASSERT_TRUE(lock && *lock);
+    EXPECT_TRUE(has(run(words).out, "another daemon")) << "one on this machine";
+  }
+  EXPECT_FALSE(has(run(words).out, "another daemon"));
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
                        std::chrono::system_clock::now().time_since_epoch())
                        .count();
   ASSERT_TRUE(store::Outbox::open(store_)
                   .value()
-                  ->hold_lease(std::string("bot ") + kDid, "other", now, now + 90'000)
+                  ->hold_lease(std::string("bot ") + kDid, "another machine", now, now + 90'000)
                   .value());
-  const Outcome outcome = run({"run", "--once", "--cron", "@daily", "--zone", "UTC"});
+  const Outcome outcome = run(words);
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_TRUE(has(outcome.out, "another daemon")) << outcome.out;
+}
+
+TEST_F(Bot, ADaemonThatWasKilledIsFollowedAtOnce) {
+  log_in("http://127.0.0.1:1");
+  kill_bobby(world_,
+             {"bot", "run", "--cron", "@daily", "--zone", "UTC", "--drafts", store_.string()},
+             std::chrono::seconds(1));
+  const Outcome outcome = run({"run", "--once", "--cron", "@daily", "--zone", "UTC"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(has(outcome.out, "another daemon")) << outcome.out;
 }
 
 TEST_F(Bot, ADryRunOfTheDaemonShowsWhatIsToCome) {
