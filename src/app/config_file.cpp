@@ -37,6 +37,27 @@ std::optional<std::vector<std::string>> value_texts(const toml::node& node) {
   return texts;
 }
 
+// Entries of a table, whose keys begin with `prefix`; of tables within it when that is empty.
+Result<void> add_entries(const toml::table& table, const std::string& prefix,
+                         const std::filesystem::path& file, std::vector<ConfigEntry>& entries) {
+  for (const auto& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    if (const toml::table* inner = node.as_table(); inner != nullptr && prefix.empty()) {
+      BOBBY_CHECK(add_entries(*inner, name + ".", file, entries));
+      continue;
+    }
+    const int line = static_cast<int>(node.source().begin.line);
+    auto values = value_texts(node);
+    if (!values)
+      return fail({.code = ErrorCode::kUsage,
+                   .where = fmt::format("{}:{}: key '{}'", file.string(), line, name),
+                   .problem = "is not a plain value",
+                   .expected = "a text, number, true, false or a list of them"});
+    entries.push_back({name, *std::move(values), line});
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<ConfigEntry>> read_config_file(const std::filesystem::path& file) {
@@ -59,16 +80,7 @@ Result<std::vector<ConfigEntry>> read_config_file(const std::filesystem::path& f
                  .problem = fmt::format("is not TOML ({})", parsed.error().description())});
 
   std::vector<ConfigEntry> entries;
-  for (const auto& [key, node] : parsed.table()) {
-    const int line = static_cast<int>(node.source().begin.line);
-    auto values = value_texts(node);
-    if (!values)
-      return fail({.code = ErrorCode::kUsage,
-                   .where = fmt::format("{}:{}: key '{}'", file.string(), line, key.str()),
-                   .problem = "is not a plain value",
-                   .expected = "a text, number, true, false or a list of them"});
-    entries.push_back({std::string(key.str()), *std::move(values), line});
-  }
+  BOBBY_CHECK(add_entries(parsed.table(), "", file, entries));
   std::ranges::sort(entries, {}, &ConfigEntry::line);
   return entries;
 }

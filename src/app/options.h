@@ -139,6 +139,34 @@ enum class Opt : std::uint8_t {
   // Of all that talks to Bluesky.
   kService,
   kPlc,
+  // Of the bot.
+  kBotService,
+  kBotAccount,
+  kCron,
+  kPerDay,
+  kWindows,
+  kZone,
+  kWeekdays,
+  kJitter,
+  kQuietHours,
+  kMisfire,
+  kMisfireGrace,
+  kHourlyCap,
+  kDailyCap,
+  kScheduleSeed,
+  kArchive,
+  kDeny,
+  kDenyFile,
+  kMentions,
+  kLangs,
+  kLabel,
+  kAutoPost,
+  kDraftsAhead,
+  kCandidates,
+  kPasswordFile,
+  kReason,
+  kDryRun,
+  kOnce,
   kOptionCount,
 };
 
@@ -174,10 +202,12 @@ struct OptionSpec {
   std::span<const std::string_view> choices = {};
   std::string_view help;              ///< one sentence without a full stop
   std::string_view environment = {};  ///< when it is not BOBBY_ + the name
+  std::string_view table = {};        ///< of a config file: "bot"; empty: none
+  std::string_view key = {};          ///< in the table, when it is not the name
 
-  /// "BOBBY_MAX_TOKENS"; empty when the scope is kFlagOnly.
+  /// "BOBBY_MAX_TOKENS", "BOBBY_BOT_ZONE"; empty when the scope is kFlagOnly.
   std::string environment_name() const;
-  /// "max_tokens"; empty when the scope is kFlagOnly.
+  /// "max_tokens", "bot.zone"; empty when the scope is kFlagOnly.
   std::string config_key() const;
 };
 

@@ -13,8 +13,9 @@
 namespace bobby {
 namespace {
 
-// Variables of this prefix that are for the tests and scripts of the project, not for the program.
-constexpr std::string_view kOtherVariables[] = {"BOBBY_DEMO_MODEL"};
+// Variables of this prefix that are no settings: for the tests and scripts of the project, and a
+// secret that is not to be shown with them.
+constexpr std::string_view kOtherVariables[] = {"BOBBY_DEMO_MODEL", "BOBBY_BLUESKY_PASSWORD"};
 
 std::vector<std::string> split_commas(std::string_view text) {
   std::vector<std::string> parts;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "bot/post_maker.h"
+
 namespace bobby::bot {
 
 using store::OutboxPost;
@@ -30,6 +32,8 @@ milliseconds retry_wait(std::int64_t attempts, std::optional<milliseconds> asked
 Result<PublishStep> Publisher::settle(Moment now, bool may_post) {
   BOBBY_TRY(auto post, outbox_->sending(account_));
   if (!post) return PublishStep{};
+  // Without a record nothing was ever sent: see wait_for_record().
+  if (post->record.empty()) return postpone(*std::move(post), "its record was not made", now);
   if (now < post->not_before)
     return PublishStep{Kind::kUnknown, *post, post->problem, post->not_before};
   const FindAnswer answer = target_->find(post->record_key);
@@ -70,12 +74,22 @@ Result<PublishStep> Publisher::publish(const OutboxPost& post, Moment now,
   std::string record = post.record;
   if (record.empty()) {
     auto made = make_record_(post, now);
+    if (!made && may_pass(made.error()))
+      return wait_for_record(post, made.error().to_string(), now, handled);
     if (!made) return refuse(post, made.error().to_string(), now);
     record = *std::move(made);
   }
   BOBBY_TRY(auto begun, outbox_->begin(post.id, record, now, handled));
   if (!begun) return PublishStep{};
   return send(*std::move(begun), now, Doubt::kNone);
+}
+
+Result<PublishStep> Publisher::wait_for_record(const OutboxPost& post, std::string problem,
+                                               Moment now, std::optional<Moment> handled) {
+  BOBBY_TRY(auto begun, outbox_->begin(post.id, "", now, handled));
+  if (!begun) return PublishStep{};
+  const Moment again = now + retry_wait(begun->attempts, std::nullopt).count();
+  return postpone(*std::move(begun), std::move(problem), again);
 }
 
 Result<PublishStep> Publisher::send(OutboxPost post, Moment now, Doubt doubt) {

@@ -35,7 +35,8 @@ struct PublishStep {
 /// several may work on one store.
 class Publisher {
  public:
-  /// The record of a post that is sent for the first time at `now`.
+  /// The record of a post that is sent for the first time at `now`. An error that may_pass() makes
+  /// the post wait; with another it is refused.
   using MakeRecord = std::function<Result<std::string>(const store::OutboxPost& post, Moment now)>;
 
   /// All must outlive this.
@@ -64,6 +65,9 @@ class Publisher {
   /// Whether a request of before may have reached the server, or still reach it.
   enum class Doubt : std::uint8_t { kNone, kEarlierRequest };
 
+  /// A post whose record cannot be made yet: as one whose try failed, so that its slot is used.
+  Result<PublishStep> wait_for_record(const store::OutboxPost& post, std::string problem,
+                                      Moment now, std::optional<Moment> handled);
   Result<PublishStep> send(store::OutboxPost post, Moment now, Doubt doubt);
   Result<PublishStep> found(store::OutboxPost post, const FindAnswer& answer, Moment now);
   Result<PublishStep> refuse(store::OutboxPost post, std::string problem, Moment now);

@@ -67,13 +67,6 @@ std::vector<Opt> common_options_of(const Command& command);
 /// The command's own options, then the common ones.
 std::vector<Opt> options_of(const Command& command);
 
-/// A command that is part of the product, and not of this version.
-struct LaterCommand {
-  std::string_view name;  ///< "model pull"
-  std::string_view what;
-};
-std::span<const LaterCommand> later_commands();
-
 // Each in a file of its own.
 extern const Command kPost;
 extern const Command kServe;
@@ -96,6 +89,14 @@ extern const Command kDataImport;
 extern const Command kDataInspect;
 extern const Command kTokenize;
 extern const Command kBench;
+extern const Command kBotLogin;
+extern const Command kBotDraft;
+extern const Command kBotReview;
+extern const Command kBotApprove;
+extern const Command kBotReject;
+extern const Command kBotPost;
+extern const Command kBotRun;
+extern const Command kBotStatus;
 extern const Command kConfig;
 extern const Command kCompletions;
 extern const Command kMan;

@@ -7,23 +7,43 @@ namespace bobby::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kPost,           &kServe,           &kTrain,
-    &kDataImport,     &kDataInspect,     &kModelPull,
-    &kModelList,      &kModelRm,         &kModelInspect,
-    &kModelVerify,    &kModelImportGguf, &kModelQuantize,
-    &kModelSynth,     &kModelLogits,     &kModelFuse,
-    &kAdapterInspect, &kAdapterFidelity, &kAdapterExport,
-    &kAdapterImport,  &kTokenize,        &kBench,
-    &kConfig,         &kCompletions,     &kMan,
+    &kPost,
+    &kServe,
+    &kTrain,
+    &kDataImport,
+    &kDataInspect,
+    &kModelPull,
+    &kModelList,
+    &kModelRm,
+    &kModelInspect,
+    &kModelVerify,
+    &kModelImportGguf,
+    &kModelQuantize,
+    &kModelSynth,
+    &kModelLogits,
+    &kModelFuse,
+    &kAdapterInspect,
+    &kAdapterFidelity,
+    &kAdapterExport,
+    &kAdapterImport,
+    &kBotLogin,
+    &kBotDraft,
+    &kBotReview,
+    &kBotApprove,
+    &kBotReject,
+    &kBotPost,
+    &kBotRun,
+    &kBotStatus,
+    &kTokenize,
+    &kBench,
+    &kConfig,
+    &kCompletions,
+    &kMan,
 };
 
 constexpr Opt kCommon[] = {
     Opt::kModel, Opt::kAdapter, Opt::kDevice, Opt::kThreads, Opt::kIsa,     Opt::kActivations,
     Opt::kKv,    Opt::kOffline, Opt::kConfig, Opt::kJson,    Opt::kVerbose, Opt::kQuiet,
-};
-
-constexpr LaterCommand kLater[] = {
-    {"bot", "posting to Bluesky"},
 };
 
 }  // namespace
@@ -54,10 +74,6 @@ std::vector<Opt> options_of(const Command& command) {
   const std::vector<Opt> common = common_options_of(command);
   options.insert(options.end(), common.begin(), common.end());
   return options;
-}
-
-std::span<const LaterCommand> later_commands() {
-  return kLater;
 }
 
 }  // namespace bobby::cli

@@ -71,6 +71,9 @@ std::string option_facts(const OptionSpec& spec) {
                         ? fmt::format("default \"{}\"", spec.default_text)
                         : fmt::format("default {}", spec.default_text));
   if (const std::string name = spec.environment_name(); !name.empty()) facts.push_back(name);
+  if (!spec.table.empty())
+    facts.push_back(
+        fmt::format("[{}] {}", spec.table, spec.config_key().substr(spec.table.size() + 1)));
   return fmt::format("{}", fmt::join(facts, "; "));
 }
 

@@ -39,14 +39,7 @@ const Command* find_command(std::string_view full_name) {
   return nullptr;
 }
 
-// Why no command has this name: it is of a later version, or was mistyped.
 Error no_such_command(const std::string& full_name) {
-  for (const LaterCommand& later : later_commands())
-    if (later.name == full_name)
-      return {.code = ErrorCode::kUsage,
-              .where = fmt::format("bobby {}", later.name),
-              .problem = fmt::format("is not in this version yet: {}", later.what),
-              .hint = "`bobby --help` lists what it has"};
   Words known;
   for (const Command* command : all_commands()) known.push_back(command->full_name());
   return {.code = ErrorCode::kUsage,

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "app/adapter_registry.h"
+#include "app/bot/account.h"
 #include "app/device.h"
 #include "app/engine.h"
 #include "app/obtain.h"
@@ -104,9 +105,7 @@ Result<http::ServerOptions> server_options(const Settings& settings, Lines& line
 }
 
 Result<std::unique_ptr<store::DraftStore>> open_drafts(const Settings& settings) {
-  return store::DraftStore::open(settings.given(Opt::kDrafts)
-                                     ? std::filesystem::path(settings.text(Opt::kDrafts))
-                                     : settings.environment().state_folder() / "bobby.sqlite");
+  return store::DraftStore::open(store_file(settings));
 }
 
 /// What was computed of prompts, from one run to the next. Without it requests only begin slower,

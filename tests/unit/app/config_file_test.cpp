@@ -32,11 +32,23 @@ TEST(ConfigFile, NamesTheLineOfWhatIsNotToml) {
   EXPECT_NE(entries.error().where.find("bobby.toml:2"), std::string::npos);
 }
 
-TEST(ConfigFile, RefusesTablesByName) {
+TEST(ConfigFile, NamesTheTableOfAKey) {
   const TemporaryFolder folder;
-  const auto entries = read_config_file(folder.write("bobby.toml", "[post]\ncount = 3\n"));
+  const auto entries = read_config_file(folder.write(
+      "bobby.toml", "count = 3\n\n[bot]\nzone = \"Europe/Zurich\"\nquiet = [\"23:00-07:00\"]\n"));
+  ASSERT_TRUE(entries) << entries.error().to_string();
+  ASSERT_EQ(entries->size(), 3u);
+  EXPECT_EQ((*entries)[1].key, "bot.zone");
+  EXPECT_EQ((*entries)[1].line, 4);
+  EXPECT_EQ((*entries)[2].values, std::vector<std::string>{"23:00-07:00"});
+}
+
+TEST(ConfigFile, RefusesTablesWithinTables) {
+  const TemporaryFolder folder;
+  const auto entries =
+      read_config_file(folder.write("bobby.toml", "[bot.schedule]\ncron = \"@daily\"\n"));
   ASSERT_FALSE(entries);
-  EXPECT_NE(entries.error().where.find("'post'"), std::string::npos);
+  EXPECT_NE(entries.error().where.find("'bot.schedule'"), std::string::npos);
 }
 
 TEST(ConfigFile, SaysThatAFileIsMissing) {

@@ -81,6 +81,38 @@ TEST_F(SettingsTest, ListsComeFromEverySource) {
   EXPECT_FALSE(Settings::resolve(sources()));
 }
 
+TEST_F(SettingsTest, TheBotHasATableOfItsOwn) {
+  local_file(
+      "seed = 7\n\n[bot]\nper_day = 4\nwindows = [\"08:00-11:30\"]\nquiet = [\"23:00-07:00\"]\n"
+      "seed = 9\n");
+  const auto settings = Settings::resolve(
+      sources({{"BOBBY_BOT_ZONE", "Europe/Zurich"}, {"BOBBY_BOT_WEEKDAYS", "mon,tue"}}));
+  ASSERT_TRUE(settings) << settings.error().to_string();
+  EXPECT_EQ(settings->integer(Opt::kSeed), 7);
+  EXPECT_EQ(settings->integer(Opt::kScheduleSeed), 9);
+  EXPECT_EQ(settings->integer(Opt::kPerDay), 4);
+  EXPECT_EQ(settings->setting(Opt::kPerDay).origin, "bobby.toml:4");
+  EXPECT_EQ(settings->texts(Opt::kQuietHours), std::vector<std::string>{"23:00-07:00"});
+  EXPECT_EQ(settings->text(Opt::kZone), "Europe/Zurich");
+  EXPECT_EQ(settings->texts(Opt::kWeekdays), (std::vector<std::string>{"mon", "tue"}));
+}
+
+TEST_F(SettingsTest, AKeyInTheWrongTableIsNamed) {
+  local_file("per_day = 4\n[bot]\ntop_p = 0.5\n");
+  const auto settings = Settings::resolve(sources());
+  ASSERT_FALSE(settings);
+  const std::string text = settings.error().to_string();
+  EXPECT_NE(text.find("bobby.toml:1: key 'per_day'"), std::string::npos) << text;
+  EXPECT_NE(text.find("bobby.toml:3: key 'bot.top_p'"), std::string::npos) << text;
+}
+
+TEST_F(SettingsTest, ThePasswordIsNoSetting) {
+  const auto settings = Settings::resolve(sources({{"BOBBY_BLUESKY_PASSWORD", "abcd-efgh"}}));
+  ASSERT_TRUE(settings) << settings.error().to_string();
+  for (const OptionSpec& spec : all_options())
+    for (const std::string& value : settings->texts(spec.id)) EXPECT_NE(value, "abcd-efgh");
+}
+
 TEST_F(SettingsTest, AnEmptyVariableIsNotSet) {
   const auto settings = Settings::resolve(sources({{"BOBBY_COUNT", ""}, {"BOBBY_NONSENSE", ""}}));
   ASSERT_TRUE(settings);

@@ -221,6 +221,46 @@ TEST_F(PublisherTest, WhatCertainlyIsNotThereCanBeTakenBack) {
   EXPECT_EQ(publish(5'000).kind, Kind::kNothing);
 }
 
+TEST_F(PublisherTest, APostWhoseRecordCannotBeMadeYetWaits) {
+  const OutboxPost post = approve(1);
+  bool reachable = false;
+  Publisher waiting(*outbox_, server_, kAccount,
+                    [&](const OutboxPost&, Moment) -> Result<std::string> {
+                      if (reachable) return "record";
+                      return fail({.code = ErrorCode::kTimeout, .problem = "who is @anna?"});
+                    });
+  const auto step = waiting.publish(100, 90);
+  ASSERT_TRUE(step) << step.error().to_string();
+  EXPECT_EQ(step->kind, Kind::kPostponed);
+  EXPECT_EQ(step->again, 5'100);
+  EXPECT_EQ(server_.creates, 0);
+  EXPECT_EQ(outbox_->handled_until(kAccount).value(), 90) << "its slot is used";
+  EXPECT_EQ(now_of(post).state, OutboxState::kApproved);
+  reachable = true;
+  EXPECT_EQ(waiting.publish_again(5'100)->kind, Kind::kPosted);
+  EXPECT_EQ(server_.records, (std::map<std::string, std::string>{{"key1", "record"}}));
+}
+
+TEST_F(PublisherTest, AProcessThatDiesBeforeItsRecordIsMadeHasSentNothing) {
+  const OutboxPost post = approve(1);
+  ASSERT_TRUE(outbox_->begin(post.id, "", 10, std::nullopt).value());
+  EXPECT_EQ(settle(20).kind, Kind::kPostponed);
+  EXPECT_EQ(server_.finds, 0);
+  EXPECT_EQ(publish(21).kind, Kind::kPosted);
+  EXPECT_EQ(server_.records.at("key1"), "post 1 at 21");
+}
+
+TEST_F(PublisherTest, ARecordThatCanNeverBeMadeIsRefused) {
+  const OutboxPost post = approve(1);
+  Publisher strict(*outbox_, server_, kAccount,
+                   [](const OutboxPost&, Moment) -> Result<std::string> {
+                     return fail({.code = ErrorCode::kUsage, .problem = "says what it must not"});
+                   });
+  EXPECT_EQ(strict.publish(1)->kind, Kind::kRefused);
+  EXPECT_EQ(now_of(post).state, OutboxState::kRefused);
+  EXPECT_EQ(now_of(post).problem, "says what it must not");
+}
+
 TEST_F(PublisherTest, AfterADoubtfulTryNothingIsCertainlyNotThere) {
   const OutboxPost post = approve(1);
   server_.late_delivery = [] { return false; };

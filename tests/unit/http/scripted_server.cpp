@@ -3,10 +3,25 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <array>
+#include <string_view>
 #include <sys/socket.h>
 #include <unistd.h>
 
 namespace bobby::net {
+namespace {
+
+// Whether the head and what it says of a body are there. A connection that is closed with bytes
+// unread takes its answer with it.
+bool is_whole(const std::string& request) {
+  constexpr std::string_view kLength = "Content-Length: ";
+  const auto end = request.find("\r\n\r\n");
+  if (end == std::string::npos) return false;
+  const auto length = request.find(kLength);
+  if (length == std::string::npos || length > end) return true;
+  return request.size() >= end + 4 + std::stoul(request.substr(length + kLength.size()));
+}
+
+}  // namespace
 
 ScriptedServer::ScriptedServer(std::vector<std::string> script) : script_(std::move(script)) {
   listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -40,7 +55,7 @@ void ScriptedServer::serve() {
     const std::string& text = script_[std::min(number, script_.size() - 1)];
     std::string request;
     std::array<char, 4096> part{};
-    while (request.find("\r\n\r\n") == std::string::npos) {
+    while (!is_whole(request)) {
       const ssize_t count = ::recv(connection, part.data(), part.size(), 0);
       if (count <= 0) break;
       request.append(part.data(), static_cast<std::size_t>(count));

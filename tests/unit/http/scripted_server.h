@@ -21,7 +21,7 @@ class ScriptedServer {
 
   std::string url() const;
   int connections() const { return connections_; }
-  /// The head of each request so far.
+  /// The head and the body of each request so far.
   std::vector<std::string> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;

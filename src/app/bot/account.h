@@ -1,0 +1,58 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "app/settings.h"
+#include "base/result.h"
+#include "bluesky/account_files.h"
+#include "bluesky/facets.h"
+#include "bluesky/repository.h"
+#include "bluesky/session.h"
+#include "http/backoff.h"
+#include "http/client.h"
+
+namespace bobby {
+
+/// Where drafts and posts are kept: --drafts, or bobby.sqlite in bobby's state folder.
+std::filesystem::path store_file(const Settings& settings);
+
+/// The folder of all accounts, beside the store.
+std::filesystem::path accounts_folder(const Settings& settings);
+
+/// The session of the account to post as, as it is on the disk: --account's, or the only one.
+/// kNotFound: nobody is logged in; kUsage: several are, or another than --account; kMalformed, kIo.
+Result<bluesky::SessionData> chosen_session(const Settings& settings);
+
+/// A Bluesky account that is logged in, and the way to its server. `watch` is called while
+/// something is waited for, and may throw.
+class BotAccount {
+ public:
+  /// chosen_session()'s account. kUsage with --offline.
+  static Result<std::unique_ptr<BotAccount>> open(const Settings& settings,
+                                                  const net::Watch& watch);
+  /// Finds the account of a handle or DID and logs in: see bluesky::Session::log_in().
+  static Result<std::unique_ptr<BotAccount>> log_in(const Settings& settings,
+                                                    const std::string& who,
+                                                    const std::string& password,
+                                                    const net::Watch& watch);
+  BotAccount(const BotAccount&) = delete;
+  BotAccount& operator=(const BotAccount&) = delete;
+
+  const bluesky::Account& account() const { return session_.account(); }
+  bluesky::Session& session() { return session_; }
+  bluesky::Repository& repository() { return repository_; }
+  /// Asks the account's server. Valid while this is.
+  bluesky::DidOfHandle did_of_handle();
+
+ private:
+  BotAccount(std::shared_ptr<net::Client> client, bluesky::Session session)
+      : client_(std::move(client)), session_(std::move(session)), repository_(session_) {}
+
+  std::shared_ptr<net::Client> client_;
+  bluesky::Session session_;
+  bluesky::Repository repository_;
+};
+
+}  // namespace bobby

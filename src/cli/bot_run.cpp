@@ -1,0 +1,269 @@
+// bobby bot run: the daemon.
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "app/bot/poster.h"
+#include "bluesky/labels.h"
+#include "cli/bot_shared.h"
+#include "cli/bot_turn.h"
+#include "cli/bot_writing.h"
+#include "cli/command.h"
+#include "cli/post_options.h"
+
+namespace bobby::cli {
+namespace {
+
+using bot::BotEvent;
+using store::Moment;
+
+constexpr Moment kSecond = 1000;
+// What others write into the store (approvals, a login) is seen at least this often.
+constexpr Moment kLongestSleep = 60 * kSecond;
+constexpr Moment kSleepOutOfTurn = 10 * kSecond;
+constexpr Moment kSleepAfterTrouble = 30 * kSecond;
+// After drafts could not be written, or too few would do.
+constexpr Moment kNoWriting = 60 * 60 * kSecond;
+// --once waits for what comes within this.
+constexpr Moment kSoon = 2 * kSecond;
+
+void show_event(Console& console, const BotEvent& event) {
+  const std::string time = time_text(moment_now());
+  if (!console.json()) {
+    console.print(fmt::format("{}  {}", time, event.text));
+    return;
+  }
+  nlohmann::ordered_json json = {
+      {"time", time}, {"event", bot::event_name(event.kind)}, {"text", event.text}};
+  if (event.draft_id != 0) json["draft"] = event.draft_id;
+  if (!event.uri.empty()) json["uri"] = event.uri;
+  console.print_json(json);
+}
+
+/// One daemon's work.
+class BotRun {
+ public:
+  BotRun(const Invocation& invocation, Poster& poster, const bot::Schedule& schedule)
+      : invocation_(invocation),
+        poster_(poster),
+        turn_(poster.outbox(), poster.did(),
+              bluesky::account_folder(accounts_folder(invocation.settings), poster.did()) /
+                  "daemon.lock"),
+        daemon_(poster.daemon(
+            schedule, [this](const BotEvent& event) { show_event(invocation_.console, event); },
+            invocation.settings.flag(Opt::kAutoPost) ? [this](Moment now) { return supply(now); }
+                                                     : bot::Daemon::Supply())) {}
+
+  /// Until it is told to end (which throws Interrupted), or with --once until nothing is to be done
+  /// now. Errors that waiting does not mend.
+  Result<void> work() {
+    const bool once = invocation_.settings.flag(Opt::kOnce);
+    for (;;) {
+      const Moment now = moment_now();
+      auto again = turn(now);
+      if (!again && (once || !waiting_may_help(again.error())))
+        return fail(std::move(again).error());
+      if (!again) {
+        trouble(fmt::format("the store does not take anything: {}", again.error().to_string()));
+        again = now + kSleepAfterTrouble;
+      }
+      if (once && *again > moment_now() + kSoon) return {};
+      const Moment sleep = std::clamp<Moment>(*again - moment_now(), kSecond / 10, kLongestSleep);
+      net::wait(std::chrono::milliseconds(sleep), interruptible());
+    }
+  }
+
+ private:
+  static bool waiting_may_help(const Error& error) {
+    return error.code == ErrorCode::kIo || error.code == ErrorCode::kBusy;
+  }
+
+  void note_once(const std::string& text) {
+    if (text == last_note_) return;
+    last_note_ = text;
+    show_event(invocation_.console, {BotEvent::Kind::kNote, text});
+  }
+
+  void trouble(const std::string& text) {
+    in_trouble_ = true;
+    note_once(text);
+  }
+
+  /// When there is more to do.
+  Result<Moment> turn(Moment now) {
+    BOBBY_TRY(const bool held, turn_.hold(now));
+    if (!held) {
+      trouble("another daemon posts for this account; this one waits for its turn");
+      return now + kSleepOutOfTurn;
+    }
+    label();
+    BOBBY_TRY(const Moment again, daemon_.step(now));
+    BOBBY_CHECK(write_ahead(now));
+    if (in_trouble_) note_once("goes on");
+    in_trouble_ = false;
+    return again;
+  }
+
+  /// A label that the settings ask for is there, or it is said why not: it does not keep posts
+  /// back.
+  void label() {
+    if (!invocation_.settings.flag(Opt::kLabel) || std::exchange(label_seen_to_, true)) return;
+    const auto set =
+        bluesky::set_self_label(poster_.account().repository(), bluesky::kBotLabel, true);
+    if (!set)
+      note_once("the profile is not labelled as a bot's: " + set.error().to_string());
+    else if (*set)
+      note_once("the profile is labelled as a bot's now");
+  }
+
+  /// Approves the oldest draft that may be posted, writing one where there is none. The rest is
+  /// left for a person.
+  Result<bool> supply(Moment now) {
+    for (int round = 0; round < 2; ++round) {
+      BOBBY_TRY(const auto waiting, bot::undecided_drafts(*poster_.store().drafts));
+      for (const store::Draft& draft : waiting) {
+        const auto approval = poster_.approver().approve(draft.id, now);
+        if (approval) return true;
+        if (waiting_may_help(approval.error())) return fail(approval.error());
+        note_once(approval.error().to_string());
+      }
+      if (round == 0 && !write(1, now)) break;
+    }
+    return false;
+  }
+
+  /// Keeps --drafts-ahead waiting.
+  Result<void> write_ahead(Moment now) {
+    const std::int64_t wanted = invocation_.settings.integer(Opt::kDraftsAhead);
+    if (wanted == 0 || now < no_writing_before_) return {};
+    BOBBY_TRY(const store::DraftPage page,
+              poster_.store().drafts->list({.status = "draft", .limit = 1}));
+    if (page.total < wanted) write(wanted - page.total, now);
+    return {};
+  }
+
+  /// Whether any draft was written. A failure is said, and does not keep posts back.
+  bool write(std::int64_t count, Moment now) {
+    constexpr std::int64_t kMostAtOnce = 10;
+    if (now < no_writing_before_) return false;
+    count = std::min(count, kMostAtOnce);
+    auto stored = write_drafts(invocation_, poster_.store(), poster_.maker(),
+                               {.count = static_cast<std::uint32_t>(count), .new_seed = true});
+    interruptible()();
+    if (!stored || stored->drafts.empty()) no_writing_before_ = now + kNoWriting;
+    const std::string text = !stored ? "no drafts were written: " + stored.error().to_string()
+                                     : fmt::format("{} draft{} written", stored->drafts.size(),
+                                                   stored->drafts.size() == 1 ? " was" : "s were");
+    show_event(invocation_.console, {BotEvent::Kind::kNote, text});
+    return stored && !stored->drafts.empty();
+  }
+
+  const Invocation& invocation_;
+  Poster& poster_;
+  BotTurn turn_;
+  bot::Daemon daemon_;
+  std::string last_note_;
+  bool in_trouble_ = false;
+  bool label_seen_to_ = false;
+  Moment no_writing_before_ = 0;
+};
+
+void show_slots(Console& console, std::string_view what, const std::vector<bot::Slot>& slots) {
+  for (const bot::Slot& slot : slots) {
+    const Moment due =
+        std::chrono::duration_cast<std::chrono::milliseconds>(slot.due.time_since_epoch()).count();
+    if (console.json())
+      console.print_json({{"slot", what}, {"local", slot.local}, {"due", time_text(due)}});
+    else
+      console.print(fmt::format("{:<9} {}  ({})", what, slot.local, time_text(due)));
+  }
+}
+
+// What a step would do now, and the times to come.
+Result<int> show_plan(const Invocation& invocation, Poster& poster, const bot::Schedule& schedule) {
+  constexpr int kShown = 10;
+  Console& console = invocation.console;
+  const Moment now = moment_now();
+  BOBBY_TRY(const bot::Plan plan, plan_of(schedule, poster.outbox(), poster.did(), now));
+  for (const std::string& note : plan.notes) console.note(note);
+  for (const bot::DroppedSlot& dropped : plan.dropped) console.note(dropped.why);
+  show_slots(console, "now", plan.fire);
+  show_slots(console, "held", plan.held);
+  std::vector<bot::Slot> next;
+  auto time = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  while (next.size() < kShown) {
+    const auto slot = schedule.next(time);
+    if (!slot) break;
+    time = slot->due;
+    next.push_back(*slot);
+  }
+  show_slots(console, "next", next);
+  BOBBY_TRY(const auto post, poster.outbox().next(poster.did(), now, store::Tried::kNever));
+  if (!post) {
+    console.note("nothing is approved");
+    return kDone;
+  }
+  BOBBY_TRY(const std::string record, poster.maker().record(post->text, now));
+  if (console.json())
+    console.print_json({{"draft", post->draft_id},
+                        {"record_key", post->record_key},
+                        {"record", nlohmann::ordered_json::parse(record)}});
+  else
+    console.print(record);
+  return kDone;
+}
+
+Result<int> run(const Invocation& invocation) {
+  const Settings& settings = invocation.settings;
+  BOBBY_TRY(const bot::ScheduleConfig config, schedule_config(settings));
+  BOBBY_TRY(const bot::Schedule schedule, bot::Schedule::make(config));
+  BOBBY_TRY(const auto poster, Poster::open(settings, interruptible()));
+  if (settings.flag(Opt::kDryRun)) return show_plan(invocation, *poster, schedule);
+  try {
+    BotRun bot(invocation, *poster, schedule);
+    if (!settings.flag(Opt::kOnce))
+      show_event(
+          invocation.console,
+          {BotEvent::Kind::kNote, fmt::format("posts as {}", poster->account().account().handle)});
+    BOBBY_CHECK(bot.work());
+  } catch (const Interrupted&) {
+    // How a daemon ends. What was being sent is in the store, and settled when it starts again.
+    show_event(invocation.console, {BotEvent::Kind::kNote, "ends"});
+  }
+  return kDone;
+}
+
+constexpr auto kOwnOptions =
+    std::array{Opt::kOnce, Opt::kDryRun, Opt::kAutoPost, Opt::kDraftsAhead, Opt::kLabel};
+constexpr auto kOptions =
+    joined(joined(joined(kOwnOptions, kScheduleOptions), joined(kBotOptions, kTextRuleOptions)),
+           kWritingOptions);
+constexpr Example kExamples[] = {
+    {"bobby bot run --per-day 4 --windows 08:00-11:30 --windows 17:00-22:00 --zone Europe/Zurich",
+     "four approved drafts a day"},
+    {"bobby bot run --dry-run", "what would be posted now, and the times to come"},
+    {"bobby bot run --once", "for a timer of the system, in place of a daemon"},
+    {"bobby bot run --json --drafts-ahead 10", "one event a line; ten drafts always wait"},
+};
+
+}  // namespace
+
+const Command kBotRun = {
+    .group = "bot",
+    .name = "run",
+    .summary = "post approved drafts by a schedule",
+    .description =
+        "Posts what is approved when the schedule says so, until a signal ends it; what it posts "
+        "or does not is a line on stdout each. It may be killed at any moment: nothing is lost "
+        "and nothing is posted twice. Two on one store take turns. Without --auto-post nothing "
+        "goes out that nobody approved.",
+    .arguments = {},
+    .options = kOptions,
+    .examples = kExamples,
+    .run = run,
+};
+
+}  // namespace bobby::cli

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "app/bot/setup.h"
+#include "bot/draft_writer.h"
+#include "cli/command.h"
+
+namespace bobby::cli {
+
+/// How a draft is written; --count is the commands' own.
+inline constexpr std::array kWritingOptions = {
+    Opt::kPrompt,       Opt::kPromptForm,  Opt::kSystem,
+    Opt::kMaxTokens,    Opt::kTemperature, Opt::kTopP,
+    Opt::kTopK,         Opt::kMinP,        Opt::kRepetitionPenalty,
+    Opt::kSeed,         Opt::kCharLimit,   Opt::kHardLimit,
+    Opt::kMinChars,     Opt::kRetries,     Opt::kKeepEmojis,
+    Opt::kKeepHashtags, Opt::kCandidates};
+
+/// How many drafts, and what about.
+struct DraftOrder {
+  std::uint32_t count = 1;
+  std::string prompt = {};  ///< empty: --prompt
+  /// Draws a seed whatever --seed says: who writes again and again must not write the same.
+  bool new_seed = false;
+};
+
+struct StoredDrafts {
+  bot::WrittenDrafts written;
+  std::vector<store::Draft> drafts;  ///< of written.kept, in their order
+};
+
+/// Loads the model, writes drafts with it and puts the best into the store; the model goes again
+/// afterwards. Errors of all that; throws Interrupted.
+Result<StoredDrafts> write_drafts(const Invocation& invocation, BotStore& store,
+                                  const bot::PostMaker& maker, const DraftOrder& order);
+
+}  // namespace bobby::cli

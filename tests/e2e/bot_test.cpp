@@ -1,0 +1,326 @@
+// `bobby bot`, as a person and a system see it: what it says when something is wrong, and that
+// nothing is lost or told by that. The server answers from a script.
+
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "bluesky/account_files.h"
+#include "bobby_process.h"
+#include "store/draft_store.h"
+#include "store/outbox.h"
+#include "unit/http/scripted_server.h"
+
+namespace bobby::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+using net::answer;
+using net::ScriptedServer;
+using nlohmann::json;
+
+constexpr const char* kDid = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
+constexpr const char* kPassword = "abcd-efgh-ijkl-mnop";
+constexpr const char* kCid = "bafyreihffx5a2e7k5uwrmmgofbvzujc5cmw5h4espouwuxt3liqoflx3ee";
+
+std::string answer_json(int status, const json& body) {
+  return answer(status, body.dump(), "Content-Type: application/json\r\n");
+}
+
+std::string created(const std::string& key) {
+  return answer_json(
+      200, {{"uri", std::string("at://") + kDid + "/app.bsky.feed.post/" + key}, {"cid", kCid}});
+}
+
+std::string refused(int status, const char* name, const char* message) {
+  return answer_json(status, {{"error", name}, {"message", message}});
+}
+
+class Bot : public testing::Test {
+ protected:
+  Outcome run(std::vector<std::string> words, const std::string& input = {}) {
+    words.insert(words.begin(), "bot");
+    words.insert(words.end(), {"--drafts", store_.string()});
+    return run_bobby(world_, words, input);
+  }
+  json run_json(std::vector<std::string> words) {
+    words.emplace_back("--json");
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    return json::parse(outcome.out, nullptr, false);
+  }
+
+  /// As `bot login` leaves it.
+  void log_in(const std::string& service) const {
+    const fs::path folder = bluesky::account_folder(folder_.path() / "accounts", kDid);
+    ASSERT_TRUE(bluesky::make_private_folder(folder));
+    ASSERT_TRUE(bluesky::AccountFiles(folder).save(bluesky::SessionData{
+        .account = {.did = kDid, .handle = "alice.test", .service = service},
+        .access = "the-access-token",
+        .refresh = "the-refresh-token",
+        .good_until = std::chrono::system_clock::now() + std::chrono::hours(2)}));
+  }
+  std::int64_t draft(const std::string& text) const {
+    return store::DraftStore::open(store_).value()->create({.text = text, .graphemes = 1})->id;
+  }
+  std::string approve(std::int64_t id) {
+    return run_json({"approve", std::to_string(id)}).value("record_key", "");
+  }
+  store::OutboxPost post_of(std::int64_t draft) const {
+    return store::Outbox::open(store_).value()->of_draft(draft)->value();
+  }
+
+  TemporaryFolder folder_;
+  World world_{folder_.path()};
+  fs::path store_ = folder_.path() / "bobby.sqlite";
+};
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_F(Bot, WithoutALoginItSaysHow) {
+  const Outcome status = run({"status"});
+  EXPECT_EQ(status.exit_code, 0) << status.err;
+  EXPECT_TRUE(has(status.out, "nobody is logged in")) << status.out;
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"approve", "1"}, {"post"}, {"run", "--cron", "@daily"}}) {
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.exit_code, 1) << words[0];
+    EXPECT_TRUE(has(outcome.err, "bot login")) << outcome.err;
+  }
+}
+
+TEST_F(Bot, LogsInAndKeepsTheSessionPrivate) {
+  ScriptedServer server(
+      {answer_json(200, {{"did", kDid}}), answer_json(200, {{"did", kDid},
+                                                            {"handle", "alice.test"},
+                                                            {"accessJwt", "the-access-token"},
+                                                            {"refreshJwt", "the-refresh-token"}})});
+  const Outcome outcome =
+      run({"login", "alice.test", "--service", server.url(), "--password-file", "-"},
+          std::string(kPassword) + "\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "logged in as alice.test")) << outcome.out;
+  for (const char* secret : {kPassword, "the-access-token", "the-refresh-token"})
+    EXPECT_FALSE(has(outcome.out + outcome.err, secret));
+  struct stat file = {};
+  const fs::path session =
+      bluesky::account_folder(folder_.path() / "accounts", kDid) / "session.json";
+  ASSERT_EQ(::stat(session.c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600u);
+  EXPECT_FALSE(has(read_file(session), kPassword));
+  const Outcome status = run({"status"});
+  EXPECT_TRUE(has(status.out, "alice.test")) << status.out;
+  EXPECT_FALSE(has(status.out, "the-access-token"));
+}
+
+TEST_F(Bot, AWrongPasswordIsSaidAndNotShown) {
+  ScriptedServer server({answer_json(200, {{"did", kDid}}),
+                         refused(401, "AuthenticationRequired", "Invalid identifier or password")});
+  world_.variables["BOBBY_BLUESKY_PASSWORD"] = kPassword;
+  const Outcome outcome = run({"login", "alice.test", "--service", server.url()});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(has(outcome.err, "does not take this password")) << outcome.err;
+  EXPECT_FALSE(has(outcome.err, kPassword));
+  EXPECT_EQ(server.connections(), 2) << "a login is not repeated";
+  const Outcome config = run_bobby(world_, {"config"});
+  EXPECT_EQ(config.exit_code, 0) << config.err;
+  EXPECT_FALSE(has(config.out, kPassword));
+}
+
+TEST_F(Bot, ApprovesShowsAndPostsADraft) {
+  const std::int64_t id = draft("Grüße, see https://example.com/a-long-path-to-somewhere");
+  log_in("http://127.0.0.1:1");
+  const std::string key = approve(id);
+  ASSERT_EQ(key.size(), 13u);
+  const json dry = run_json({"post", std::to_string(id), "--dry-run", "--langs", "de"});
+  EXPECT_EQ(dry["record_key"], key);
+  EXPECT_EQ(dry["record"]["$type"], "app.bsky.feed.post");
+  EXPECT_EQ(dry["record"]["langs"], json({"de"}));
+  EXPECT_EQ(dry["record"]["facets"][0]["features"][0]["uri"],
+            "https://example.com/a-long-path-to-somewhere");
+  EXPECT_EQ(post_of(id).attempts, 0);
+
+  ScriptedServer server({created(key)});
+  log_in(server.url());
+  const Outcome posted = run({"post", "--langs", "de"});
+  EXPECT_EQ(posted.exit_code, 0) << posted.err;
+  EXPECT_TRUE(has(posted.out, key)) << posted.out;
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kPosted);
+  json sent = json::parse(post_of(id).record);
+  json shown = dry["record"];
+  for (json* record : {&sent, &shown}) record->erase("createdAt");
+  EXPECT_EQ(sent, shown) << "the dry run showed what was sent";
+  const Outcome again = run({"post", std::to_string(id)});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(server.connections(), 1) << "it is not sent twice";
+}
+
+TEST_F(Bot, WhatBecameOfARequestIsLookedUp) {
+  const std::int64_t id = draft("posted once");
+  log_in("http://127.0.0.1:1");
+  const std::string key = approve(id);
+  const std::string uri = std::string("at://") + kDid + "/app.bsky.feed.post/" + key;
+  ScriptedServer server({refused(500, "InternalServerError", "Internal Server Error"),
+                         refused(400, "RecordNotFound", "Could not locate record"), created(key)});
+  log_in(server.url());
+  const Outcome posted = run({"post"});
+  EXPECT_EQ(posted.exit_code, 0) << posted.err;
+  ASSERT_EQ(server.requests().size(), 3u);
+  EXPECT_TRUE(has(server.requests()[1], "getRecord"));
+  EXPECT_TRUE(has(server.requests()[2], post_of(id).record)) << "the same record";
+  EXPECT_EQ(post_of(id).uri, uri);
+}
+
+TEST_F(Bot, ADeactivatedAccountLosesNothing) {
+  const std::int64_t id = draft("it waits");
+  ScriptedServer server({refused(400, "AccountDeactivated", "Account is deactivated")});
+  log_in(server.url());
+  approve(id);
+  const Outcome outcome = run({"post"});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.err;
+  EXPECT_TRUE(has(outcome.err, "deactivated")) << outcome.err;
+  EXPECT_FALSE(has(outcome.err, "the-access-token"));
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kApproved);
+  EXPECT_TRUE(has(run({"status"}).out, "problem")) << "a person sees it later, too";
+}
+
+TEST_F(Bot, ARejectedDraftStaysBack) {
+  const std::int64_t id = draft("not me");
+  log_in("http://127.0.0.1:1");
+  approve(id);
+  EXPECT_EQ(run({"reject", std::to_string(id), "--reason", "not how I talk"}).exit_code, 0);
+  EXPECT_EQ(run({"post"}).exit_code, 1);
+  const auto decisions = store::Outbox::open(store_).value()->decisions(1);
+  EXPECT_EQ(decisions->front().reason, "not how I talk");
+  const Outcome approved = run({"approve", std::to_string(id), "99"});
+  EXPECT_NE(approved.exit_code, 0);
+  EXPECT_TRUE(has(approved.err, "rejected already")) << approved.err;
+  EXPECT_TRUE(has(approved.err, "draft 99")) << "both are named: " << approved.err;
+}
+
+TEST_F(Bot, AReviewWithoutATerminalReadsLines) {
+  for (const char* text : {"one of three", "two of three", "three of three"}) draft(text);
+  log_in("http://127.0.0.1:1");
+  world_.variables["EDITOR"] = "printf edited >";
+  const Outcome outcome = run({"review"}, "a\nr\nnot me\ne\na\n");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "2 approved, 1 rejected, 1 edited, 0 skipped")) << outcome.out;
+  EXPECT_EQ(post_of(3).text, "edited");
+}
+
+TEST_F(Bot, ADaemonEndsWithinASecond) {
+  log_in("http://127.0.0.1:1");
+  const Outcome outcome = interrupt_bobby(
+      world_, {"bot", "run", "--cron", "@daily", "--zone", "UTC", "--drafts", store_.string()},
+      std::chrono::seconds(20));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "ends")) << outcome.out;
+  EXPECT_LT(outcome.after_signal, std::chrono::milliseconds(1000));
+  EXPECT_TRUE(store::Outbox::open(store_)
+                  .value()
+                  ->hold_lease(std::string("bot ") + kDid, "next", 0, 1)
+                  .value())
+      << "the next one need not wait";
+}
+
+TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
+  log_in("http://127.0.0.1:1");
+  const std::vector<std::string> words = {"run", "--once", "--cron", "@daily", "--zone", "UTC"};
+  {
+    const auto lock = bluesky::FileLock::take(
+        bluesky::account_folder(folder_.path() / "accounts", kDid) / "daemon.lock");
+    ASSERT_TRUE(lock && *lock);
+    EXPECT_TRUE(has(run(words).out, "another daemon")) << "one on this machine";
+  }
+  EXPECT_FALSE(has(run(words).out, "another daemon"));
+  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  ASSERT_TRUE(store::Outbox::open(store_)
+                  .value()
+                  ->hold_lease(std::string("bot ") + kDid, "another machine", now, now + 90'000)
+                  .value());
+  const Outcome outcome = run(words);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "another daemon")) << outcome.out;
+}
+
+TEST_F(Bot, ADaemonThatWasKilledIsFollowedAtOnce) {
+  log_in("http://127.0.0.1:1");
+  kill_bobby(world_,
+             {"bot", "run", "--cron", "@daily", "--zone", "UTC", "--drafts", store_.string()},
+             std::chrono::seconds(1));
+  const Outcome outcome = run({"run", "--once", "--cron", "@daily", "--zone", "UTC"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(has(outcome.out, "another daemon")) << outcome.out;
+}
+
+TEST_F(Bot, ADryRunOfTheDaemonShowsWhatIsToCome) {
+  const std::int64_t id = draft("the next one");
+  log_in("http://127.0.0.1:1");
+  approve(id);
+  const Outcome outcome =
+      run({"run", "--dry-run", "--cron", "30 8 * * *", "--zone", "Europe/Zurich"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, " 08:30  (")) << outcome.out;
+  EXPECT_TRUE(has(outcome.out, "\"the next one\"")) << outcome.out;
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kApproved);
+}
+
+TEST_F(Bot, AScheduleThatIsNoneIsNamed) {
+  log_in("http://127.0.0.1:1");
+  EXPECT_EQ(run({"run"}).exit_code, 2) << "no time is given";
+  EXPECT_EQ(run({"run", "--cron", "61 * * * *"}).exit_code, 2);
+  write_file(folder_.path() / "bobby.toml", "[bot]\nper_day = 2\nwindow = [\"08:00-09:00\"]\n");
+  const Outcome outcome = run({"status"});
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(has(outcome.err, "did you mean bot.windows?")) << outcome.err;
+}
+
+/// As a disk with room for so many bytes a file, for processes that are started meanwhile.
+class SmallDisk {
+ public:
+  explicit SmallDisk(rlim_t bytes) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit small = {bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~SmallDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+ private:
+  rlimit before_ = {};
+};
+
+TEST_F(Bot, AFullDiskLosesNothing) {
+  const std::int64_t id = draft("it waits for room");
+  log_in("http://127.0.0.1:1");
+  {
+    const SmallDisk disk(4096);
+    const Outcome outcome = run({"approve", std::to_string(id)});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(has(outcome.err, store_.string())) << outcome.err;
+  }
+  EXPECT_FALSE(approve(id).empty());
+}
+
+TEST_F(Bot, ADamagedStoreIsNamedAndNotTouched) {
+  log_in("http://127.0.0.1:1");
+  std::string garbage(8192, 'x');
+  write_file(store_, garbage);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"status"}, {"approve", "1"}, {"run", "--cron", "@daily"}}) {
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.exit_code, 1) << words[0] << ": " << outcome.err;
+    EXPECT_TRUE(has(outcome.err, store_.string())) << outcome.err;
+  }
+  EXPECT_EQ(read_file(store_), garbage);
+}
+
+}  // namespace
+}  // namespace bobby::e2e
