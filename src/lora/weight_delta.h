@@ -65,9 +65,10 @@ struct DeltaKept {
   double relative_size() const;
 };
 
-/// Whether so little of a change is left that a voice is lost: less than half of it, or noise nearly
-/// as large as the change. Weights alone cannot tell how much of a voice noise takes: 0.97 took half
-/// of it on an 8B, 2.1 a twelfth of the demo voice (docs/guides/fidelity.md), so this warns early.
+/// Whether so little of a change is left that a voice is lost: less than half of it, or noise
+/// nearly as large as the change. Weights alone cannot tell how much of a voice noise takes: 0.97
+/// took half of it on an 8B, 2.1 a twelfth of the demo voice (docs/guides/fidelity.md), so this
+/// warns early.
 bool voice_lost(const DeltaKept& kept);
 inline constexpr double kLeastKept = 0.5;
 inline constexpr double kMostNoise = 0.9;
