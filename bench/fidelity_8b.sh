@@ -50,8 +50,9 @@ cache_inputs: true
 YAML
 step train 300 "$bobby" train --device "$device" --config "$work/train.yaml" --overwrite
 tr '\r' '\n' < "$out/train.log" | grep -E "loss" | tail -n 3
-step fidelity "${LIMIT:-240}" "$bobby" adapter fidelity "$work/adapter" --model "$model" --device "$device" \
-  --data "$work/data" --positions "${POSITIONS:-1536}" --html "$out/fidelity.html" --json
+cd "$work"
+step fidelity "${LIMIT:-240}" "$bobby" adapter fidelity adapter --model "$arch" --device "$device" \
+  --data data --positions "${POSITIONS:-1536}" --html "$out/fidelity.html" --json
 mv "$out/fidelity.log" "$out/fidelity.json"
 python3 - "$out/fidelity.json" <<'PY' | tee "$out/fidelity.txt"
 import json, sys

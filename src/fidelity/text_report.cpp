@@ -78,12 +78,9 @@ std::vector<std::string> sentences(const Report& report) {
   found.push_back(fmt::format("The adapter changes the weights that it adapts by {} of their size.",
                               percent(fused.relative_size())));
   const auto tell = [&](const std::string& name, const DeltaKept& kept) {
-    found.push_back(
-        fmt::format("{}: {} of the change is left, beside rounding noise of {} of its size{}.",
-                    name, percent(kept.kept()), percent(kept.lost()),
-                    voice_lost(kept)    ? ": voice lost"
-                    : kept.lost() > 1.0 ? ", larger than the change itself"
-                                        : ""));
+    found.push_back(fmt::format(
+        "{}: {} of the change is left, beside rounding noise of {} of its size{}.", name,
+        percent(kept.kept()), percent(kept.lost()), voice_lost(kept) ? ": voice lost" : ""));
   };
   tell("Fused, " + report.fused_type, fused);
   tell("Fused, " + report.requantized_type + " again", again);

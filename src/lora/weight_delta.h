@@ -65,11 +65,12 @@ struct DeltaKept {
   double relative_size() const;
 };
 
-/// Whether so little of a change is left that a voice is gone: less than half of it, or noise of
-/// four times its size. Chosen by hand: noise of twice the change, spread over all directions while
-/// the change has a few, took a tenth of the demo voice (docs/guides/fidelity.md).
+/// Whether so little of a change is left that a voice is lost: less than half of it, or noise
+/// nearly as large as the change. Weights alone cannot tell how much of a voice noise takes: 0.97
+/// took half of it on an 8B, 2.1 a twelfth of the demo voice (docs/guides/fidelity.md), so this
+/// warns early.
 bool voice_lost(const DeltaKept& kept);
 inline constexpr double kLeastKept = 0.5;
-inline constexpr double kMostNoise = 4.0;
+inline constexpr double kMostNoise = 0.9;
 
 }  // namespace bobby

@@ -95,10 +95,9 @@ def test_keyboard_alone(visit, server):
     keys.press("/")
     assert page.evaluate("document.activeElement.id") == "prompt"
     keys.type("write about rain")
-    keys.press("Control+Enter")
-    expect(page.locator("#stop")).to_be_visible()
-    visitor.until_some_text()
-    keys.press("Escape")
+    with visitor.mid_writing(start=lambda: keys.press("Control+Enter")):
+        expect(page.locator("#stop")).to_be_visible()
+        keys.press("Escape")
     expect(page.locator("#generate")).to_be_visible()
     # Tab comes past every control, each with a focus that can be seen.
     page.focus("#prompt")

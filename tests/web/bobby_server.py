@@ -109,6 +109,13 @@ class BobbyServer:
             for draft in drafts:
                 self.call("DELETE", f"/v1/drafts/{draft['id']}")
 
+    def pause(self) -> None:
+        """Stops the process where it is, until resume(); one that was killed stays so."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
@@ -116,6 +123,7 @@ class BobbyServer:
 
     def stop(self) -> None:
         if self.process and self.process.poll() is None:
+            self.resume()
             self.process.terminate()
             try:
                 self.process.wait(20)

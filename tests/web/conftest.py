@@ -1,5 +1,6 @@
 """Fixtures: the browser, a server shared by the tests, and a page in which every complaint is an error."""
 
+import contextlib
 import os
 import re
 import time
@@ -56,13 +57,18 @@ def own_server(tmp_path):
         server.stop()
 
 
+SOME_TEXT = ("[...document.querySelectorAll('.card[data-state=writing] .card-text')]"
+             ".some(p => p.textContent.length > 10)")
+
+
 class Visitor:
     """A page and what a person does on it, by mouse or by touch."""
 
-    def __init__(self, context, view, url):
+    def __init__(self, context, view, server):
         self.context = context
         self.view = view
-        self.url = url
+        self.server = server
+        self.url = server.url
         self.complaints = []
         self.expected = []  # patterns of complaints that a test provokes
         self.page = context.new_page()
@@ -107,13 +113,16 @@ class Visitor:
     def button(self, name, exact=False):
         return self.page.get_by_role("button", name=name, exact=exact)
 
-    def write(self, prompt="write about coffee", count=2, max_tokens=30):
-        """Fills the form and starts; returns once the first text can be seen."""
+    def fill(self, prompt="write about coffee", count=2, max_tokens=30):
         page = self.page
         page.fill("#prompt", prompt)
         page.fill("#count", str(count))
         self.open_tuning()
         page.fill("#max_tokens", str(max_tokens))
+
+    def write(self, **form):
+        """Fills the form and starts."""
+        self.fill(**form)
         self.press("#generate")
 
     def open_tuning(self):
@@ -130,8 +139,25 @@ class Visitor:
             assert time.monotonic() < deadline, f"never came true: {expression}"
             self.page.wait_for_timeout(25)
 
-    def until_some_text(self):
-        self.until("[...document.querySelectorAll('.card[data-state=writing] .card-text')].some(p => p.textContent.length > 10)")
+    @contextlib.contextmanager
+    def mid_writing(self, start=None, **form):
+        """Fills the form and starts, or does `start`, and holds the server as soon as some text can be seen, so
+        that a slow browser is not too late for it; the server goes on at the end."""
+        if start is None:
+            self.fill(**form)
+        self.server.pause()
+        try:
+            (start or (lambda: self.press("#generate")))()
+            deadline = time.monotonic() + 60
+            while not self.page.evaluate(SOME_TEXT):
+                assert time.monotonic() < deadline, "no text was ever seen"
+                self.server.resume()
+                time.sleep(0.02)
+                self.server.pause()
+                self.page.wait_for_timeout(20)
+            yield
+        finally:
+            self.server.resume()
 
     def cards(self):
         return self.page.locator("#posts .card:visible")
@@ -154,7 +180,7 @@ def visit(browser, server):
         context = browser.new_context(**{**VIEWS[view], **options})
         context.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error('CSP: ' + e.violatedDirective + ' ' + e.blockedURI))")
-        visitors.append(Visitor(context, view, (at or server).url))
+        visitors.append(Visitor(context, view, at or server))
         return visitors[-1]
 
     yield make

@@ -43,19 +43,18 @@ def test_posts_appear_token_by_token(visit, view):
     visitor.press("#count-less")
     expect(page.locator("#generate")).to_contain_text("Write 2 posts")
 
-    visitor.write(count=3, max_tokens=80)
-    expect(page.locator("#stop")).to_be_visible()
-    visitor.until_some_text()
-    assert page.get_attribute("#posts", "aria-busy") == "true"
-    first = page.locator(".card[data-state=writing]").first
-    before = len(first.locator(".card-text").text_content())
-    handle = first.locator(".card-text").element_handle()
-    tops = "[...document.querySelectorAll('#posts .card')].map(card => Math.round(card.getBoundingClientRect().top + scrollY))"
-    where = page.evaluate(tops)
+    with visitor.mid_writing(count=3, max_tokens=80):
+        expect(page.locator("#stop")).to_be_visible()
+        assert page.get_attribute("#posts", "aria-busy") == "true"
+        first = page.locator(".card[data-state=writing]").first
+        before = len(first.locator(".card-text").text_content())
+        handle = first.locator(".card-text").element_handle()
+        tops = "[...document.querySelectorAll('#posts .card')].map(card => Math.round(card.getBoundingClientRect().top + scrollY))"
+        where = page.evaluate(tops)
+        visitor.shot("writing")
     visitor.until("([p, n]) => p.textContent.length !== n", [handle, before])
     if page.locator("#stop").is_visible():
         assert page.evaluate(tops) == where, "a card moved while posts were being written"
-    visitor.shot("writing")
     visitor.wait_done()
     assert page.get_attribute("#posts", "aria-busy") == "false"
     assert page.locator(SHOWN).count() == 3
@@ -89,10 +88,9 @@ def test_the_ring_counts_graphemes_and_warns(visit, view):
 def test_stop_keeps_what_was_written(visit, view):
     visitor = visit(view)
     page = visitor.open()
-    visitor.write(prompt="write a long story", count=8, max_tokens=200)
-    visitor.until_some_text()
-    visitor.press("#stop")
-    expect(page.locator("#generate")).to_be_visible()
+    with visitor.mid_writing(prompt="write a long story", count=8, max_tokens=200):
+        visitor.press("#stop")
+        expect(page.locator("#generate")).to_be_visible()
     stopped = page.locator("#posts .card[data-state=stopped]:visible")
     assert stopped.count() >= 1
     assert page.locator(".card[data-state=writing], .card[data-state=waiting]:visible").count() == 0
@@ -248,11 +246,10 @@ def test_a_post_outlives_a_reload_the_moment_it_is_written(visit, view):
 def test_a_page_that_is_dropped_unasked_keeps_what_was_being_written(visit, view):
     visitor = visit(view)
     page = visitor.open()
-    visitor.write(prompt="write about the sea", count=3, max_tokens=100)
-    visitor.until_some_text()
-    # No event tells a page that it is killed; what it has saved by then is what there is.
-    visitor.until("(sessionStorage.getItem('bobby.posts') ?? '').includes('broken off')")
-    visitor.press("#stop")
+    with visitor.mid_writing(prompt="write about the sea", count=3, max_tokens=100):
+        # No event tells a page that it is killed; what it has saved by then is what there is.
+        visitor.until("(sessionStorage.getItem('bobby.posts') ?? '').includes('broken off')")
+        visitor.press("#stop")
     visitor.wait_done()
 
 

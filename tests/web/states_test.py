@@ -83,9 +83,8 @@ def test_a_server_that_dies_and_comes_back(visit, view, own_server):
     visitor = visit(view, at=server)
     visitor.expect(r"ERR_|Failed to load resource: net::")
     page = visitor.open()
-    visitor.write(prompt="write a long story", count=6, max_tokens=200)
-    visitor.until_some_text()
-    server.kill()
+    with visitor.mid_writing(prompt="write a long story", count=6, max_tokens=200):
+        server.kill()
     expect(page.locator("#notices")).to_contain_text("broke off while writing")
     expect(page.locator("#banner")).to_contain_text("does not answer")
     broken = page.locator("#posts .card[data-state=broken]:visible")

@@ -160,8 +160,8 @@ TEST(FidelityReports, SayTheSameInEveryForm) {
     EXPECT_NE(page.find(line.perplexity), std::string::npos);
   }
   EXPECT_TRUE(voice_lost({.wanted_squares = 1, .product = 0.4, .error_squares = 0.5}));
-  EXPECT_TRUE(voice_lost({.wanted_squares = 1, .product = 1, .error_squares = 17}));
-  EXPECT_FALSE(voice_lost({.wanted_squares = 1, .product = 1, .error_squares = 4}));
+  EXPECT_TRUE(voice_lost({.wanted_squares = 1, .product = 1, .error_squares = 0.9}));
+  EXPECT_FALSE(voice_lost({.wanted_squares = 1, .product = 1, .error_squares = 0.7}));
 }
 
 }  // namespace
