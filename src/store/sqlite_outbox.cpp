@@ -141,7 +141,7 @@ Result<SqliteOutbox::DraftState> SqliteOutbox::draft(std::int64_t id) {
   return fail({.code = ErrorCode::kNotFound,
                .where = draft_name(id),
                .problem = "is not in the store",
-               .hint = "`bobby bot status` lists what is"});
+               .hint = "`bobby bot review` shows what waits"});
 }
 
 Result<void> SqliteOutbox::set_draft_status(std::int64_t id, std::string_view status) {

@@ -51,14 +51,14 @@ TEST_F(ApprovalTest, WhatCouldNotBePostedIsNotApproved) {
 }
 
 TEST_F(ApprovalTest, UndecidedDraftsComeOldestFirst) {
-  for (int i = 0; i < 450; ++i) draft("text");
+  for (int i = 0; i < 210; ++i) draft("text");
   ASSERT_TRUE(drafts_->update(7, {.status = "rejected"}));
   const auto waiting = undecided_drafts(*drafts_);
   ASSERT_TRUE(waiting);
-  ASSERT_EQ(waiting->size(), 449u);
+  ASSERT_EQ(waiting->size(), 209u);
   EXPECT_EQ(waiting->front().id, 1);
   EXPECT_EQ((*waiting)[6].id, 8);
-  EXPECT_EQ(waiting->back().id, 450);
+  EXPECT_EQ(waiting->back().id, 210);
 }
 
 }  // namespace
