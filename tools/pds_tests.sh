@@ -1,7 +1,8 @@
 #!/bin/sh
-# `bobby data import bluesky` and the client of src/bluesky against a real PDS on loopback. The release
-# binaries must be there.
-# Usage: tools/pds_tests.sh [UNITTEST ARGUMENTS]   ("-k client": those alone whose name has that)
+# `bobby data import bluesky`, the client of src/bluesky and `bobby bot` against a real PDS on loopback.
+# The release binaries and the demo model must be there.
+# Usage: tools/pds_tests.sh [UNITTEST ARGUMENTS]   ("-k Client": those alone whose name has that)
+#   BOBBY_BOT_KILLS=200 tools/pds_tests.sh -k Kill   (the daemon killed so often; 24 without that)
 set -eu
 cd "$(dirname "$0")/.."
 BOBBY_PDS=$(tools/pds.sh)

@@ -130,13 +130,13 @@ Result<PublishStep> Publisher::found(OutboxPost post, const FindAnswer& answer, 
 }
 
 Result<PublishStep> Publisher::refuse(OutboxPost post, std::string problem, Moment now) {
-  BOBBY_TRY(const bool done, outbox_->refused(post.id, problem, now));
+  BOBBY_TRY(const bool done, outbox_->refused(post, problem, now));
   if (!done) return PublishStep{};
   return PublishStep{Kind::kRefused, std::move(post), std::move(problem), 0};
 }
 
 Result<PublishStep> Publisher::postpone(OutboxPost post, std::string problem, Moment again) {
-  BOBBY_TRY(const bool done, outbox_->postpone(post.id, problem, again));
+  BOBBY_TRY(const bool done, outbox_->postpone(post, problem, again));
   if (!done) return PublishStep{};
   return PublishStep{Kind::kPostponed, std::move(post), std::move(problem), again};
 }

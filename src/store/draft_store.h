@@ -83,8 +83,9 @@ class DraftStore {
   /// Nothing: there is no such draft.
   virtual Result<std::optional<Draft>> get(std::int64_t id) = 0;
   virtual Result<DraftPage> list(const DraftQuery& query) = 0;
-  /// The draft as it is now; nothing: there is no such draft. kUsage for an unknown status, and for
-  /// one that was posted by way of the Outbox; kBusy while it is being posted.
+  /// The draft as it is now; nothing: there is no such draft. One that was approved is a draft
+  /// again when its text changes, unless a status comes with it. kUsage for an unknown status, and
+  /// for one that was posted by way of the Outbox; kBusy while it is being posted.
   virtual Result<std::optional<Draft>> update(std::int64_t id, const DraftChange& change) = 0;
   /// False: there was no such draft. kBusy while it is being posted.
   virtual Result<bool> remove(std::int64_t id) = 0;

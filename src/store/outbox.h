@@ -117,11 +117,13 @@ class Outbox {
   /// already, by whoever else settled it.
   virtual Result<bool> posted(std::int64_t id, std::string_view uri, std::string_view cid,
                               Moment now) = 0;
-  /// approved or sending → refused: a person must look. False: it is neither.
-  virtual Result<bool> refused(std::int64_t id, std::string_view problem, Moment now) = 0;
+  /// approved or sending → refused: a person must look. False: it is neither, or someone else has
+  /// begun another try since `post` was read, of which this says nothing.
+  virtual Result<bool> refused(const OutboxPost& post, std::string_view problem, Moment now) = 0;
   /// The server certainly does not have it: sending → approved, not before `not_before`. False: it
-  /// is not being sent.
-  virtual Result<bool> postpone(std::int64_t id, std::string_view problem, Moment not_before) = 0;
+  /// is not being sent, or someone else has begun another try since `post` was read.
+  virtual Result<bool> postpone(const OutboxPost& post, std::string_view problem,
+                                Moment not_before) = 0;
   /// Nobody knows yet: stays in sending, with why, to be asked about again at `not_before`.
   virtual Result<void> unknown(std::int64_t id, std::string_view problem, Moment not_before) = 0;
 

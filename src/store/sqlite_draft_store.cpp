@@ -173,6 +173,9 @@ Result<std::optional<Draft>> SqliteDraftStore::update(std::int64_t id, const Dra
   BOBBY_TRY(std::optional<Draft> draft, read(id));
   if (!draft) return std::nullopt;
   const std::string& text = change.text ? *change.text : draft->text;
+  // Nobody approved the new text.
+  const bool is_undecided = text != draft->text && draft->status == "approved";
+  const std::string status = change.status.value_or(is_undecided ? "draft" : draft->status);
   BOBBY_TRY(const std::string search, folded_draft(text, draft->prompt));
   BOBBY_CHECK(follow_draft(database_, id,
                            {.changes_text = text != draft->text,
@@ -180,7 +183,7 @@ Result<std::optional<Draft>> SqliteDraftStore::update(std::int64_t id, const Dra
                             .becomes_posted = change.status && *change.status == "posted"}));
   {
     Run run(database_, change_);
-    run.bind(1, id).bind(2, text).bind(3, change.status ? *change.status : draft->status);
+    run.bind(1, id).bind(2, text).bind(3, status);
     run.bind(4, change.text ? change.graphemes : draft->graphemes).bind(5, search);
     BOBBY_CHECK(run.next());
     draft = draft_of(run);

@@ -34,10 +34,10 @@ constexpr std::string_view kPosted =
     "WHERE id = ?1 AND state = 1 RETURNING " BOBBY_POST_COLUMNS;
 constexpr std::string_view kRefused =
     "UPDATE outbox SET state = 3, problem = ?2 WHERE id = ?1 AND state IN (0, 1) "
-    "RETURNING " BOBBY_POST_COLUMNS;
+    "AND attempts = ?3 RETURNING " BOBBY_POST_COLUMNS;
 constexpr std::string_view kPostpone =
     "UPDATE outbox SET state = 0, problem = ?2, not_before = ?3 WHERE id = ?1 AND state = 1 "
-    "RETURNING " BOBBY_POST_COLUMNS;
+    "AND attempts = ?4 RETURNING " BOBBY_POST_COLUMNS;
 constexpr std::string_view kHandled =
     "INSERT INTO accounts (account, handled_until) VALUES (?1, ?2) ON CONFLICT (account) DO UPDATE "
     "SET handled_until = max(handled_until, excluded.handled_until)";
@@ -342,22 +342,24 @@ Result<bool> SqliteOutbox::posted(std::int64_t id, std::string_view uri, std::st
   return true;
 }
 
-Result<bool> SqliteOutbox::refused(std::int64_t id, std::string_view problem, Moment now) {
+Result<bool> SqliteOutbox::refused(const OutboxPost& post, std::string_view problem, Moment now) {
   const std::lock_guard lock(mutex_);
   BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
-  BOBBY_TRY(const auto post, one_post(database_, kRefused, id, problem));
-  if (!post) return false;
-  BOBBY_CHECK(decide({post->draft_id, "refused", std::string(problem), post->text, now}));
+  BOBBY_TRY(const auto changed, one_post(database_, kRefused, post.id, problem, post.attempts));
+  if (!changed) return false;
+  BOBBY_CHECK(decide({changed->draft_id, "refused", std::string(problem), changed->text, now}));
   BOBBY_CHECK(transaction.commit());
   return true;
 }
 
-Result<bool> SqliteOutbox::postpone(std::int64_t id, std::string_view problem, Moment not_before) {
+Result<bool> SqliteOutbox::postpone(const OutboxPost& post, std::string_view problem,
+                                    Moment not_before) {
   const std::lock_guard lock(mutex_);
   BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
-  BOBBY_TRY(const auto post, one_post(database_, kPostpone, id, problem, not_before));
+  BOBBY_TRY(const auto changed,
+            one_post(database_, kPostpone, post.id, problem, not_before, post.attempts));
   BOBBY_CHECK(transaction.commit());
-  return post.has_value();
+  return changed.has_value();
 }
 
 Result<void> SqliteOutbox::unknown(std::int64_t id, std::string_view problem, Moment not_before) {

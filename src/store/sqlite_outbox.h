@@ -34,8 +34,9 @@ class SqliteOutbox final : public Outbox {
   Result<std::optional<OutboxPost>> begin_again(std::int64_t id, Moment now) override;
   Result<bool> posted(std::int64_t id, std::string_view uri, std::string_view cid,
                       Moment now) override;
-  Result<bool> refused(std::int64_t id, std::string_view problem, Moment now) override;
-  Result<bool> postpone(std::int64_t id, std::string_view problem, Moment not_before) override;
+  Result<bool> refused(const OutboxPost& post, std::string_view problem, Moment now) override;
+  Result<bool> postpone(const OutboxPost& post, std::string_view problem,
+                        Moment not_before) override;
   Result<void> unknown(std::int64_t id, std::string_view problem, Moment not_before) override;
   Result<std::vector<Decision>> decisions(std::int64_t limit) override;
   Result<Moment> handled_until(std::string_view account) override;

@@ -5,6 +5,8 @@ import os
 import pathlib
 import shutil
 import subprocess
+import urllib.error
+import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,12 +34,42 @@ class Network:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.read()
 
-    def call(self, method: str, body: dict, token: str = "") -> dict:
-        """POSTs to the PDS."""
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        request = urllib.request.Request(f"{self.service}/xrpc/{method}", data=json.dumps(body).encode(), headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"{}")
+    def call(self, method: str, body: dict | None, token: str = "") -> dict:
+        """POSTs to the PDS; None: without a body."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(f"{self.service}/xrpc/{method}", headers=headers,
+                                         data=b"" if body is None else json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method}: {error.code} {error.read()}") from None
+
+    def get(self, method: str, **query: str) -> dict:
+        """GETs from the PDS."""
+        url = f"{self.service}/xrpc/{method}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def posts(self, did: str) -> list[dict]:
+        """The account's posts as the PDS lists them: uri, cid, value; the newest key first."""
+        found, cursor = [], {}
+        while True:
+            page = self.get("com.atproto.repo.listRecords", repo=did, collection="app.bsky.feed.post", limit="100",
+                            **cursor)
+            found += page["records"]
+            if not page.get("cursor"):
+                return found
+            cursor = {"cursor": page["cursor"]}
+
+    def restart_pds(self, pause: float) -> None:
+        """Takes the PDS away for `pause` seconds; back on the same port when this returns."""
+        self.process.stdin.write(f"restart {int(pause * 1000)}\n")
+        self.process.stdin.flush()
+        if not self.process.stdout.readline():
+            raise AssertionError("the PDS did not start again")
 
     def close(self) -> None:
         self.process.stdin.close()

@@ -1,6 +1,7 @@
 // A PLC directory and a PDS of AT Protocol's own, on loopback, with two accounts whose repositories
 // hold one record of each kind that an import must tell apart. Prints one JSON object when it is
-// ready; ends when its standard input does.
+// ready; ends when its standard input does. A line "restart MILLISECONDS" there takes the PDS away for
+// so long, and is answered by a line when it is back.
 //   node server.mjs FOLDER [POSTS]   (its data; so many plain posts besides, for pages: 230)
 // The packages are those of package.json, which tools/pds.sh installs; Node looks for them beside this
 // file, so it is copied there. tests/unit/data/bluesky/real_repo.car is what com.atproto.sync.getRepo
@@ -10,6 +11,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PDS, envToCfg, envToSecrets } from '@atproto/pds';
 import plc from '@did-plc/server';
 
@@ -55,9 +58,18 @@ async function startPds(plcUrl) {
     rateLimitsEnabled: 'BOBBY_RATE_LIMITS' in process.env,
     logEnabled: false,
   };
-  const pds = await PDS.create(envToCfg(env), envToSecrets(env));
-  await pds.start();
-  return `http://localhost:${port}`;
+  const start = async () => {
+    const pds = await PDS.create(envToCfg(env), envToSecrets(env));
+    await pds.start();
+    return pds;
+  };
+  let pds = await start();
+  const restart = async (pause) => {
+    await pds.destroy();
+    await sleep(pause);
+    pds = await start();
+  };
+  return { service: `http://localhost:${port}`, jwtSecret: env.jwtSecret, restart };
 }
 
 class Account {
@@ -164,12 +176,15 @@ async function fill(alice, bob) {
 }
 
 const plcUrl = await startPlc();
-const service = await startPds(plcUrl);
+const { service, jwtSecret, restart } = await startPds(plcUrl);
 const alice = await Account.create(service, 'alice');
 const bob = await Account.create(service, 'bob');
 const middle = await fill(alice, bob);
 console.log(JSON.stringify({
-  plc: plcUrl, service, alice: alice.did, bob: bob.did, handle: alice.handle, middle,
+  plc: plcUrl, service, jwtSecret, alice: alice.did, bob: bob.did, handle: alice.handle, middle,
 }));
-process.stdin.resume();
-process.stdin.on('end', () => process.exit(0));
+for await (const line of createInterface({ input: process.stdin })) {
+  await restart(Number(line.split(' ')[1]));
+  console.log('{}');
+}
+process.exit(0);

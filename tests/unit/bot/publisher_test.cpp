@@ -221,6 +221,26 @@ TEST_F(PublisherTest, WhatCertainlyIsNotThereCanBeTakenBack) {
   EXPECT_EQ(publish(5'000).kind, Kind::kNothing);
 }
 
+TEST_F(PublisherTest, OnesTryThatFailsSaysNothingOfAnothers) {
+  const OutboxPost post = approve(1);
+  bool is_first = true;
+  server_.late_delivery = [this] { return server_.creates == 3; };
+  server_.draw = [&] {
+    if (!std::exchange(is_first, false))
+      return server_.creates == 2 ? Fate::kLate : Fate::kAnswered;
+    // Meanwhile someone else finds it being sent, and not there; his request takes its time.
+    EXPECT_EQ(settle(10).kind, Kind::kUnknown);
+    return Fate::kTooMany;
+  };
+  EXPECT_EQ(publish(0).kind, Kind::kNothing);
+  EXPECT_EQ(now_of(post).state, OutboxState::kSending);
+  EXPECT_FALSE(outbox_->reject(post.draft_id, "", 20)) << "it is still under way";
+  const PublishStep step = settle(now_of(post).not_before);
+  EXPECT_EQ(step.kind, Kind::kUnknown);
+  EXPECT_EQ(settle(step.again).kind, Kind::kPosted);
+  EXPECT_EQ(server_.records.size(), 1u);
+}
+
 TEST_F(PublisherTest, APostWhoseRecordCannotBeMadeYetWaits) {
   const OutboxPost post = approve(1);
   bool reachable = false;

@@ -81,7 +81,10 @@ TEST_F(DraftStoreTest, ChangesOnlyWhatIsAsked) {
       store->update(made.id, {.text = "other text", .graphemes = 10}).value().value();
   EXPECT_EQ(changed.text, "other text");
   EXPECT_EQ(changed.graphemes, 10);
-  EXPECT_EQ(changed.status, "approved");
+  EXPECT_EQ(changed.status, "draft") << "nobody approved that text";
+  EXPECT_EQ(store->update(made.id, {.status = "approved"})->value().status, "approved");
+  EXPECT_EQ(store->update(made.id, {.text = "other text", .graphemes = 10})->value().status,
+            "approved");
   EXPECT_EQ(found(*store, "other prompt").size(), 1u);
   EXPECT_TRUE(found(*store, "first").empty()) << "the old text is still searched";
 }
