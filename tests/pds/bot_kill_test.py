@@ -130,7 +130,7 @@ class KillTest(unittest.TestCase):
         if any(post["state"] == "sending" for post in self.machine.outbox().values()):
             self.counts["kills while a post was being sent"] += 1
         if under_way:
-            self.counts[f"kills while the server's proxy held a record that had {under_way}"] += 1
+            self.counts[f"kills while the request for a record was under way: it had {under_way}"] += 1
 
     def one_round(self, number: int, posts: Posts, running: list) -> None:
         wanted = 1 + number // ROUNDS_OF_ONE % 2

@@ -43,6 +43,8 @@ STATUSES = {"429": "429 Too Many Requests", "500 before": "500 Internal Server E
             "503 before": "503 Service Unavailable", "502 after it was applied": "502 Bad Gateway",
             "a page in place of an answer": "200 OK"}
 
+HOLD = 0.02  # seconds for which every answer is held back, so that someone may die meanwhile
+
 
 @dataclasses.dataclass
 class Stage:
@@ -184,6 +186,8 @@ class FaultProxy:
             time.sleep(pause)
         answer = self.forward(request)
         self.reach(number, method, "applied")
+        if self.faults:
+            time.sleep(HOLD)
         if fault == "delayed after":
             time.sleep(pause)
         if fault == "response dropped":
