@@ -3,6 +3,7 @@
 
 #include "http/client.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <sys/stat.h>
+#include <thread>
 #include <unistd.h>
 
 #include "bluesky/drafts.h"
@@ -242,6 +244,8 @@ TEST_F(PdsTest, WhatWeRefuseTheServerRefusesAndWhatWeTakeItTakes) {
 TEST_F(PdsTest, ASessionIsRenewed) {
   { Session session = this->session(); }
   const json before = session_file();
+  // A token says its time in whole seconds: one of the same second is the same token.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   change_session_file("good_until", 0);
   Session session = this->session();
   Repository repository(session);
