@@ -6,7 +6,7 @@ set -eu
 build="build-essential cmake ninja-build ccache pkg-config git ca-certificates python3 python3-pip
   libsimdjson-dev nlohmann-json3-dev libcli11-dev libfmt-dev libpcre2-dev
   libutf8proc-dev libzip-dev libtomlplusplus-dev libexpected-dev libsqlite3-dev libssl-dev libyaml-cpp-dev
-  libhowardhinnant-date-dev libboost1.81-dev libcurl4-openssl-dev libxml2-dev libgtest-dev"
+  libhowardhinnant-date-dev tzdata libboost1.81-dev libcurl4-openssl-dev libxml2-dev libgtest-dev"
 tests="python3-venv chromium libbenchmark-dev clang clang-format clang-tidy libclang-rt-14-dev"
 # The NEON kernels are cross-compiled on x86-64 and run under qemu.
 cross="g++-aarch64-linux-gnu qemu-user libfmt-dev:arm64 libgtest-dev:arm64 libssl-dev:arm64"
