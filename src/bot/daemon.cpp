@@ -162,7 +162,7 @@ Result<bool> Daemon::repeat(Moment now, Moment& again) {
   return step.kind != Kind::kNothing;
 }
 
-Result<void> Daemon::use_slot(const Slot& slot, Moment now, Moment& again) {
+Result<bool> Daemon::use_slot(const Slot& slot, Moment now, Moment& again) {
   const Moment due = moment_of(slot.due);
   BOBBY_TRY(PublishStep step, parts_.publisher.publish(now, due));
   if (step.kind == Kind::kNothing && parts_.supply) {
@@ -171,9 +171,8 @@ Result<void> Daemon::use_slot(const Slot& slot, Moment now, Moment& again) {
       BOBBY_TRY(step, parts_.publisher.publish(now, due));
     }
   }
-  if (step.kind != Kind::kNothing) return took(step, now, again);
-  report({BotEvent::Kind::kEmpty, fmt::format("{} came, and no draft was approved", slot.local)});
-  return parts_.outbox.handle_until(parts_.account, due);
+  BOBBY_CHECK(took(step, now, again));
+  return step.kind != Kind::kNothing;
 }
 
 Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
@@ -183,8 +182,16 @@ Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
     report_once(
         {BotEvent::Kind::kHeld, fmt::format("{} waits: it is a quiet hour, or a cap is reached",
                                             plan.held.front().local)});
-  for (const Slot& slot : plan.fire) {
-    BOBBY_CHECK(use_slot(slot, now, again));
+  for (auto slot = plan.fire.begin(); slot != plan.fire.end(); ++slot) {
+    BOBBY_TRY(const bool used, use_slot(*slot, now, again));
+    if (!used) {
+      // Nor is there anything for those behind it, which may be a month's.
+      const auto later = plan.fire.end() - slot - 1;
+      report({BotEvent::Kind::kEmpty,
+              fmt::format("{} came{}, and no draft was approved", slot->local,
+                          later > 0 ? fmt::format(", and {} more", later) : "")});
+      break;
+    }
     BOBBY_TRY(const auto unsettled, parts_.outbox.sending(parts_.account));
     // The slots that are left are planned again once it is known what became of this one.
     if (unsettled) return {};

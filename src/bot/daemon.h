@@ -70,7 +70,8 @@ class Daemon {
   /// Whether there was one to be tried again.
   Result<bool> repeat(Moment now, Moment& again);
   Result<void> use_slots(const Plan& plan, Moment now, Moment& again);
-  Result<void> use_slot(const Slot& slot, Moment now, Moment& again);
+  /// Whether there was a post for it.
+  Result<bool> use_slot(const Slot& slot, Moment now, Moment& again);
   /// Reports a step, pauses the account when that is at fault, and notes when to look again.
   Result<void> took(const PublishStep& step, Moment now, Moment& again);
   void report(BotEvent event) const;

@@ -173,6 +173,19 @@ TEST_F(DaemonTest, AMachineThatWasOffMayMakeUpForNone) {
   EXPECT_EQ(count(Event::kDropped), 6u);
 }
 
+TEST_F(DaemonTest, ManySlotsWithoutADraftAreOneStep) {
+  config_.misfire = Misfire::kAll;
+  config_.hourly_cap = config_.daily_cap = 0;
+  approve();
+  run(kMidnight, kMidnight + kHour);
+  step(kMidnight + 20 * kDay + 16 * kHour);
+  EXPECT_EQ(count(Event::kPosted), 1u);
+  ASSERT_EQ(count(Event::kEmpty), 1u);
+  EXPECT_NE(events_.back().text.find("and 61 more"), std::string::npos) << events_.back().text;
+  run(kMidnight + 20 * kDay + 16 * kHour + 60'000, kMidnight + 20 * kDay + 20 * kHour);
+  EXPECT_EQ(count(Event::kEmpty), 1u) << "each slot is gone";
+}
+
 TEST_F(DaemonTest, NoConnectionIsTriedAgainAndNotTwoSlots) {
   approve();
   approve();
