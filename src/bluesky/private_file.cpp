@@ -9,6 +9,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/descriptor.h"
+
 namespace bobby::bluesky {
 namespace {
 
@@ -22,21 +24,6 @@ tl::unexpected<Error> io_error(int number, const fs::path& path, std::string_vie
                .problem = fmt::format("{} ({})", problem, std::generic_category().message(number)),
                .hint = number == ENOSPC ? "make room on the disk" : ""});
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int value() const { return value_; }
-  int release() { return std::exchange(value_, -1); }
-
- private:
-  int value_;
-};
 
 Result<void> write_all(int descriptor, std::string_view bytes, const fs::path& path) {
   while (!bytes.empty()) {

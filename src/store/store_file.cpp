@@ -8,6 +8,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/descriptor.h"
+
 namespace bobby::store {
 namespace {
 
@@ -19,20 +21,6 @@ tl::unexpected<Error> system_error(const fs::path& path, std::string_view proble
                .problem = std::string(problem),
                .found = std::generic_category().message(number)});
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int value() const { return value_; }
-
- private:
-  int value_;
-};
 
 Result<void> ensure_private_folder(const fs::path& folder) {
   std::error_code error;
