@@ -108,9 +108,8 @@ Plan Schedule::plan(TimePoint now, TimePoint handled_until,
   plan.look_again = following ? following->due : plan.handled_until + days(1);
   if (handled_until > now) {
     plan.notes.push_back(
-        fmt::format("the clock was set back: it shows {}, and slots up to {} were handled; nothing "
-                    "fires before",
-                    to_text(zone_.to_local(now)), to_text(zone_.to_local(handled_until))));
+        fmt::format("the clock was set back: slots up to {} were handled; nothing fires before",
+                    to_text(zone_.to_local(handled_until))));
     return plan;
   }
   if (handled_until < seen)
