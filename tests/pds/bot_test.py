@@ -258,7 +258,7 @@ class BotTest(unittest.TestCase):
         self.waits(draft)
         # The daemon says so too, and asks no more for a while.
         self.machine.time_passes(self.did, 10)
-        daemon = self.machine.start("run", "--cron", "@daily", "--hourly-cap", 0)
+        daemon = self.machine.start("run", "--cron", "@daily", "--hourly-cap", 0, "--daily-cap", 0)
         self.wait(lambda: '"no_account"' in self.machine.log())
         self.machine.end(daemon)
         self.assertIn("deactivated", self.machine.succeed("status")[0]["posts"]["pause"]["reason"])
