@@ -21,3 +21,6 @@ find_package(SQLite3 3.37 REQUIRED)     # SQLite::SQLite3
 find_package(yaml-cpp REQUIRED)         # yaml-cpp
 find_package(date REQUIRED)             # date::date-tz: time zones, which g++ 12 has not
 find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)     # header only, on the default path
+if(BOBBY_MLX)
+  find_package(MLX REQUIRED)            # mlx: Homebrew's, or a Python package's (tools/mlx_packages.sh)
+endif()

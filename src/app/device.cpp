@@ -11,6 +11,9 @@
 #ifdef BOBBY_CUDA
 #include "backends/cuda/cuda.h"
 #endif
+#ifdef BOBBY_MLX
+#include "backends/mlx/mlx.h"
+#endif
 #include "backends/reference/reference.h"
 
 namespace bobby {
@@ -20,6 +23,7 @@ Result<DeviceName> parse_device(std::string_view text) {
   if (text == "cpu") return DeviceName{Kind::kCpu};
   if (text == "reference") return DeviceName{Kind::kReference};
   if (text == "mlx") return DeviceName{Kind::kMlx};
+  if (text == "mlx:cpu") return DeviceName{Kind::kMlx, 0, true};
   if (text == "cuda") return DeviceName{Kind::kCuda};
   if (text.starts_with("cuda:")) {
     const std::string_view digits = text.substr(5);
@@ -32,7 +36,7 @@ Result<DeviceName> parse_device(std::string_view text) {
   return fail({.code = ErrorCode::kUsage,
                .where = "--device",
                .problem = "no such device",
-               .expected = "cpu, reference, cuda[:N] or mlx",
+               .expected = "cpu, reference, cuda[:N] or mlx[:cpu]",
                .found = fmt::format("\"{}\"", text),
                .hint = did_you_mean(text, known)});
 }
@@ -54,11 +58,16 @@ Result<std::unique_ptr<Backend>> make_named_backend(const Settings& settings) {
                    .hint = "build it with -DBOBBY_CUDA=ON; --device cpu works everywhere"});
 #endif
     case DeviceName::Kind::kMlx:
+#ifdef BOBBY_MLX
+      return make_mlx_backend({.device = device.host ? MlxOptions::Device::kCpu
+                                                     : MlxOptions::Device::kBest});
+#else
       return fail({.code = ErrorCode::kUnsupported,
-                   .where = "--device mlx",
+                   .where = fmt::format("--device {}", settings.text(Opt::kDevice)),
                    .problem = "this build has no MLX backend",
-                   .hint = "it comes with a later version for Apple silicon; --device cpu works "
-                           "everywhere"});
+                   .hint = "build it with -DBOBBY_MLX=ON: on a Mac the preset macos-metal does, see "
+                           "docs/guides/apple-silicon.md; --device cpu works everywhere"});
+#endif
   }
   return fail({.code = ErrorCode::kInternal, .problem = "a device without a case"});
 }

@@ -12,11 +12,12 @@
 
 namespace bobby {
 
-/// A --device: "cpu", "reference", "cuda", "cuda:1", "mlx". Naming one does not mean having it.
+/// A --device: "cpu", "reference", "cuda", "cuda:1", "mlx", "mlx:cpu". Naming one does not mean having it.
 struct DeviceName {
   enum class Kind { kCpu, kReference, kCuda, kMlx };
   Kind kind = Kind::kCpu;
-  int index = 0;  ///< cuda:N
+  int index = 0;      ///< cuda:N
+  bool host = false;  ///< mlx:cpu
 };
 
 /// kUsage names the nearest known device.

@@ -2,58 +2,10 @@
 // fp32 sums allow, and bit for bit alone or in company, whichever kernel that takes.
 
 #include "cuda/cuda_fixture.h"
+#include "unit/backends/linear_case.h"
 
 namespace bobby::test {
 namespace {
-
-/// One operand set of linear().
-struct Case {
-  std::vector<const WeightBytes*> weights;
-  std::vector<const WeightBytes*> biases;  // empty, or one for each weight (null: none)
-  struct Lora {
-    std::size_t projection;
-    std::int64_t row_begin, row_count;
-    const LoraBytes* bytes;
-    float scale;
-  };
-  std::vector<Lora> loras;
-};
-
-using Outputs = std::vector<std::vector<float>>;  // [projection][rows * out_features]
-
-/// Runs rows [begin, begin + rows) of x; adapters are given for whole x.
-Outputs run(Backend& backend, const Case& c, const std::vector<float>& all, std::int64_t begin,
-            std::int64_t rows) {
-  const std::int64_t cols = c.weights.front()->view().cols;
-  std::vector<std::unique_ptr<Weight>> weights, biases;
-  std::vector<std::unique_ptr<LoraWeight>> owned;
-  std::vector<std::vector<LoraRows>> loras(c.weights.size());
-  std::vector<DeviceTensor> outs;
-  for (const WeightBytes* weight : c.weights) {
-    weights.push_back(backend.load_weight(weight->view()).value());
-    outs.emplace_back(backend, rows, weight->view().rows);
-  }
-  for (const WeightBytes* bias : c.biases)
-    biases.push_back(bias ? backend.load_weight(bias->view()).value() : nullptr);
-  for (const Case::Lora& lora : c.loras) {
-    const std::int64_t first = std::max(lora.row_begin, begin);
-    const std::int64_t last = std::min(lora.row_begin + lora.row_count, begin + rows);
-    if (first >= last) continue;
-    owned.push_back(backend.load_lora(lora.bytes->view()).value());
-    loras[lora.projection].push_back({first - begin, last - first, owned.back().get(), lora.scale});
-  }
-  std::vector<Projection> projections;
-  for (std::size_t p = 0; p < weights.size(); ++p)
-    projections.push_back({.weight = weights[p].get(),
-                           .bias = biases.empty() ? nullptr : biases[p].get(),
-                           .lora = loras[p],
-                           .out = outs[p]});
-  const DeviceTensor x(backend, rows, cols, rows_of(all, cols, begin, rows));
-  backend.linear(x, projections);
-  Outputs outputs;
-  for (const DeviceTensor& out : outs) outputs.push_back(out.values(backend));
-  return outputs;
-}
 
 /// Bound on |cuda - reference|. Activations: half a step (of 16383) of the group's largest. fp32: a
 /// lane's chunks (two roundings each), the tree over 32 lanes, the tree of a chunk's sum, scale *
@@ -84,7 +36,7 @@ double tolerance(const WeightView& view, std::int64_t row, const float* x) {
   return quantisation + gamma(2 * (view.cols / 1024 + 1) + 20) * terms;
 }
 
-void expect_close(const Case& c, const std::vector<float>& x, std::int64_t rows,
+void expect_close(const LinearCase& c, const std::vector<float>& x, std::int64_t rows,
                   const Outputs& actual, const Outputs& expected) {
   for (std::size_t p = 0; p < c.weights.size(); ++p) {
     const WeightView& view = c.weights[p]->view();
@@ -105,7 +57,7 @@ TEST_F(CudaLinearTest, EveryFormatAndShape) {
     for (const std::int64_t cols : {32, 64, 96, 128, 192, 576, 2176, 4224}) {
       if (cols % group != 0) continue;
       const WeightBytes weight(format, cols < 500 ? 19 : 3, cols, random_);
-      const Case c{{&weight}, {}, {}};
+      const LinearCase c{{&weight}, {}, {}};
       for (const std::int64_t rows : {1, 3, 9, 18}) {
         const auto x = random_.activations(rows * cols);
         expect_close(c, x, rows, run(*cuda_, c, x, 0, rows), run(*reference_, c, x, 0, rows));
@@ -115,44 +67,13 @@ TEST_F(CudaLinearTest, EveryFormatAndShape) {
   }
 }
 
-/// Three projections of one x in different formats, some with a bias, with LoRA on some rows.
-class MixedCase {
- public:
-  static constexpr std::int64_t kCols = 1088;
-
-  MixedCase(std::int64_t rows, int adapters, Random& random) {
-    const std::vector<WeightFormat> formats = {affine(4, 64), affine(6, 32, DType::kF16),
-                                               dense(DType::kBF16)};
-    const std::vector<std::int64_t> outputs = {131, 70, 64};
-    for (std::size_t p = 0; p < formats.size(); ++p) {
-      weights_.push_back(std::make_unique<WeightBytes>(formats[p], outputs[p], kCols, random));
-      biases_.push_back(std::make_unique<WeightBytes>(dense(DType::kF16), 1, outputs[p], random));
-      case_.weights.push_back(weights_[p].get());
-      case_.biases.push_back(p == 1 ? nullptr : biases_[p].get());
-      for (int i = 0; i < adapters; ++i) {
-        loras_.push_back(std::make_unique<LoraBytes>(i % 3 == 0 ? 8 : 5 + 8 * (i % 3), kCols,
-                                                     outputs[p], random, /*dora=*/i % 3 == 1));
-        const std::int64_t begin = i == 0 ? 0 : random.integer(rows);
-        const std::int64_t count = i == 0 ? rows : 1 + random.integer(rows - begin);
-        case_.loras.push_back({p, begin, count, loras_.back().get(), i % 2 == 0 ? 2.0f : -0.5f});
-      }
-    }
-  }
-  const Case& operands() const { return case_; }
-
- private:
-  std::vector<std::unique_ptr<WeightBytes>> weights_, biases_;
-  std::vector<std::unique_ptr<LoraBytes>> loras_;
-  Case case_;
-};
-
 // What adapters and biases add is checked alone: the difference between with and without them. A
 // and B are fp32, so the rounding of sums bounds its error.
 TEST_F(CudaLinearTest, BiasLoraAndDoraOnMixedRows) {
   for (const auto& [rows, adapters] : {std::pair{1, 1}, {6, 3}, {40, 9}}) {
     const MixedCase mixed(rows, adapters, random_);
     const auto x = random_.activations(rows * MixedCase::kCols);
-    Case base = mixed.operands();
+    LinearCase base = mixed.operands();
     base.loras.clear();
     base.biases.clear();
     const Outputs base_actual = run(*cuda_, base, x, 0, rows);
@@ -167,7 +88,7 @@ TEST_F(CudaLinearTest, BiasLoraAndDoraOnMixedRows) {
         const std::int64_t n = static_cast<std::int64_t>(i) % outputs;
         double sizes = std::abs(expected[p][i]) + std::abs(base_expected[p][i]) + 1;
         double factor = 1;
-        for (const Case::Lora& lora : mixed.operands().loras) {
+        for (const LinearCase::Lora& lora : mixed.operands().loras) {
           if (lora.projection != p || m < lora.row_begin || m >= lora.row_begin + lora.row_count)
             continue;
           const LoraView& view = lora.bytes->view();
@@ -213,7 +134,7 @@ TEST_F(CudaLinearTest, SameBitsAloneOrInCompanyInEveryFormat) {
   constexpr std::int64_t kCols = 128 * 37;  // not a whole number of rounds of 32 chunks
   for (const WeightFormat& format : all_formats()) {
     const WeightBytes weight(format, 21, kCols, random_);
-    const Case c{{&weight}, {}, {}};
+    const LinearCase c{{&weight}, {}, {}};
     const auto x = random_.activations(kRows * kCols);
     const Outputs together = run(*cuda_, c, x, 0, kRows);
     for (const auto& [begin, rows] : {std::pair{0, 1}, {36, 1}, {4, 5}, {4, 12}}) {
@@ -227,7 +148,7 @@ TEST_F(CudaLinearTest, SameBitsAloneOrInCompanyInEveryFormat) {
 TEST_F(CudaLinearTest, ManyRows) {
   constexpr std::int64_t kRows = 1100;
   const WeightBytes first(affine(4, 64), 40, 256, random_), second(affine(8, 32), 7, 256, random_);
-  const Case c{{&first, &second}, {}, {}};
+  const LinearCase c{{&first, &second}, {}, {}};
   const auto x = random_.activations(kRows * 256);
   const Outputs all = run(*cuda_, c, x, 0, kRows);
   expect_close(c, x, kRows, all, run(*reference_, c, x, 0, kRows));

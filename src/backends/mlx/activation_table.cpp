@@ -1,0 +1,58 @@
+#include "backends/mlx/activation_table.h"
+
+#include <iterator>
+#include <utility>
+
+namespace bobby::mlx_backend {
+
+ActivationTable::Entries::const_iterator ActivationTable::holder(const float* begin,
+                                                                 std::int64_t count) const {
+  auto found = entries_.upper_bound(begin);
+  if (found == entries_.begin()) return entries_.end();
+  --found;
+  return begin + count <= found->first + found->second.count ? found : entries_.end();
+}
+
+mx::array ActivationTable::read(Activation from) const {
+  const std::int64_t count = from.rows * from.cols;
+  const mx::Shape shape = {size_of(from.rows), size_of(from.cols)};
+  const auto found = holder(from.data, count);
+  if (found == entries_.end()) return mx::zeros(shape, mx::float32, machine_.stream);
+  const mx::array& values = found->second.values;
+  if (found->first == from.data && values.shape() == shape) return values;
+  const int begin = size_of(from.data - found->first);
+  const mx::array flat = mx::flatten(values, machine_.stream);
+  return mx::reshape(
+      mx::slice(flat, mx::Shape{begin}, mx::Shape{begin + size_of(count)}, machine_.stream), shape,
+      machine_.stream);
+}
+
+void ActivationTable::write(Activation to, mx::array values) {
+  const std::int64_t count = to.rows * to.cols;
+  if (const auto found = holder(to.data, count);
+      found != entries_.end() && found->second.count > count) {
+    const auto [begin, entry] = *found;
+    if (entry.step == step_) {  // some rows of what stands there
+      const int offset = size_of(to.data - begin);
+      mx::array whole = mx::slice_update(mx::flatten(entry.values, machine_.stream),
+                                         mx::flatten(values, machine_.stream), mx::Shape{offset},
+                                         mx::Shape{offset + size_of(count)}, machine_.stream);
+      entries_.insert_or_assign(
+          begin,
+          Entry{mx::reshape(whole, entry.values.shape(), machine_.stream), entry.count, step_});
+      return;
+    }
+    entries_.erase(found);
+  }
+  const auto first = entries_.lower_bound(to.data);
+  const auto last = entries_.lower_bound(to.data + count);
+  entries_.erase(first, last);
+  entries_.insert_or_assign(to.data, Entry{std::move(values), count, step_});
+}
+
+void ActivationTable::forget(const void* memory, std::size_t bytes) {
+  const auto* begin = static_cast<const float*>(memory);
+  entries_.erase(entries_.lower_bound(begin), entries_.lower_bound(begin + bytes / sizeof(float)));
+}
+
+}  // namespace bobby::mlx_backend

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+
+#include "backends/backend.h"
+#include "backends/mlx/machine.h"
+
+namespace bobby::mlx_backend {
+
+/// What activations hold. The seam names them by addresses; MLX's arrays have none before they are
+/// computed, so an address stands for the array that was last written there.
+class ActivationTable {
+ public:
+  explicit ActivationTable(const Machine& machine) : machine_(machine) {}
+
+  /// [rows, cols] in fp32; zeros where nothing was written.
+  mx::array read(Activation from) const;
+  /// From now on `to` is `values`, which has as many elements.
+  void write(Activation to, mx::array values);
+  /// Buffers keep their address for a memory's life only.
+  void forget(const void* memory, std::size_t bytes);
+  /// A new step lays its activations out anew: what an older one wrote gives way.
+  void begin_step() { ++step_; }
+
+ private:
+  struct Entry {
+    mx::array values;
+    std::int64_t count;  ///< elements
+    std::uint64_t step;
+  };
+  using Entries = std::map<const float*, Entry>;
+
+  /// The entry that holds all of [begin, begin + count), or end().
+  Entries::const_iterator holder(const float* begin, std::int64_t count) const;
+
+  const Machine& machine_;
+  Entries entries_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace bobby::mlx_backend
