@@ -13,13 +13,13 @@ ActivationTable::Entries::const_iterator ActivationTable::holder(const float* be
   return begin + count <= found->first + found->second.count ? found : entries_.end();
 }
 
-mx::array ActivationTable::read(Activation from) const {
+mx::array ActivationTable::read(Activation from, const mx::Shape& shape) const {
   const std::int64_t count = from.rows * from.cols;
-  const mx::Shape shape = {size_of(from.rows), size_of(from.cols)};
   const auto found = holder(from.data, count);
   if (found == entries_.end()) return mx::zeros(shape, mx::float32, machine_.stream);
   const mx::array& values = found->second.values;
-  if (found->first == from.data && values.shape() == shape) return values;
+  if (found->first == from.data && found->second.count == count)
+    return values.shape() == shape ? values : mx::reshape(values, shape, machine_.stream);
   const int begin = size_of(from.data - found->first);
   const mx::array flat = mx::flatten(values, machine_.stream);
   return mx::reshape(

@@ -16,7 +16,12 @@ class ActivationTable {
   explicit ActivationTable(const Machine& machine) : machine_(machine) {}
 
   /// [rows, cols] in fp32; zeros where nothing was written.
-  mx::array read(Activation from) const;
+  mx::array read(Activation from) const {
+    return read(from, {size_of(from.rows), size_of(from.cols)});
+  }
+  /// The same numbers in another shape, such as they may have been written in: every reshape is
+  /// work for the host.
+  mx::array read(Activation from, const mx::Shape& shape) const;
   /// From now on `to` is `values`, which has as many elements.
   void write(Activation to, mx::array values);
   /// Buffers keep their address for a memory's life only.

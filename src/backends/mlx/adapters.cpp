@@ -64,7 +64,8 @@ std::optional<LowRank> StackedAdapters::make(std::span<const Projection> project
     if (rows_.size() >= kKeptRows) rows_.clear();
     factor = rows_.emplace(key, factors(projections, rows)).first;
   }
-  return LowRank{stacked->second.a, stacked->second.b, factor->second.factor, factor->second.scale};
+  return LowRank{stacked->second.a, stacked->second.b, stacked->second.b_of_each,
+                 factor->second.factor, factor->second.scale};
 }
 
 StackedAdapters::Pairs StackedAdapters::stack(std::span<const Projection> projections) const {
@@ -84,9 +85,14 @@ StackedAdapters::Pairs StackedAdapters::stack(std::span<const Projection> projec
     columns.push_back(mx::zeros({out, ranks - before}, mx::float32, machine_.stream));
     b.push_back(mx::concatenate(columns, 1, machine_.stream));
   }
-  Pairs pairs{mx::contiguous(mx::concatenate(a, 0, machine_.stream), false, machine_.stream),
-              mx::contiguous(mx::concatenate(b, 0, machine_.stream), false, machine_.stream)};
-  mx::eval(pairs.a, pairs.b);
+  const mx::Stream& s = machine_.stream;
+  // As products take them: views of rows, which MLX has its quickest kernels for.
+  Pairs pairs{
+      mx::transpose(mx::concatenate(a, 0, s), s), mx::transpose(mx::concatenate(b, 0, s), s), {}};
+  for (const mx::array& own : b) pairs.b_of_each.push_back(mx::transpose(own, s));
+  std::vector<mx::array> made = pairs.b_of_each;
+  made.insert(made.end(), {pairs.a, pairs.b});
+  mx::eval(std::move(made));
   return pairs;
 }
 

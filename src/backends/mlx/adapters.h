@@ -36,10 +36,11 @@ class MlxLora : public LoraWeight {
 /// What the adapters of all projections of one input add, as two products: z = x A^T with the A of
 /// every pair below one another, then z B^T, where B stands in each pair's own rows and columns.
 struct LowRank {
-  mx::array a;                      ///< [ranks of all pairs, in_features]
-  mx::array b;                      ///< [out_features of all projections, ranks of all pairs]
-  std::optional<mx::array> factor;  ///< [rows, ranks]: a pair's scale in its rows, else 0
-  float scale = 1.0f;               ///< where one scale holds for every row and pair
+  mx::array a;                           ///< [in_features, ranks of all pairs]
+  mx::array b;                           ///< [ranks of all pairs, out_features of all projections]
+  std::span<const mx::array> b_of_each;  ///< b's columns, projection by projection
+  std::optional<mx::array> factor;       ///< [rows, ranks]: a pair's scale in its rows, else 0
+  float scale = 1.0f;                    ///< where one scale holds for every row and pair
 };
 
 /// Makes LowRanks and keeps them for the next step: the same rows, or the same pairs at least, come
@@ -58,6 +59,7 @@ class StackedAdapters {
   struct Pairs {
     mx::array a;
     mx::array b;
+    std::vector<mx::array> b_of_each;
   };
   struct Rows {
     std::optional<mx::array> factor;

@@ -1,6 +1,6 @@
 #include "backends/mlx/attention.h"
 
-#include <cassert>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -9,10 +9,13 @@
 namespace bobby::mlx_backend {
 namespace {
 
-mx::array heads_of(const mx::array& x, std::int64_t head_dim, const Machine& machine) {
-  const int dim = size_of(head_dim);
-  return mx::reshape(x, {x.shape(0), x.shape(1) / dim, dim}, machine.stream);
+/// [rows, heads, 1, head_dim]: every row is a sequence of one token.
+mx::Shape heads_of(Activation x, std::int64_t head_dim) {
+  return {size_of(x.rows), size_of(x.cols / head_dim), 1, size_of(head_dim)};
 }
+
+// MLX's kernel for CUDA asks for blocks that are too deep where heads are narrower.
+constexpr std::int64_t kNarrowest = 32;
 
 /// Whether MLX has one kernel for one row's attention, which sums in fp32 whatever it reads.
 bool has_row_kernel(std::int64_t head_dim) {
@@ -43,39 +46,49 @@ mx::array AttentionEngine::rotate(Activation x, const Weight* norm, const RopeSt
                                   const StepRows& rows) {
   const mx::Stream& s = machine_.stream;
   const std::int64_t head_dim = args.kv->shape().head_dim;
-  mx::array heads = heads_of(activations_.read(x), head_dim, machine_);
+  mx::array heads = activations_.read(x, heads_of(x, head_dim));
   if (norm) heads = mx::fast::rms_norm(heads, of_mlx(*norm).vector(), args.rms_norm_eps, s);
-  // Every row is a sequence of one token at a position of its own.
-  const mx::array rotated =
-      mx::fast::rope(mx::expand_dims(heads, 2, s), size_of(head_dim), false, std::nullopt, 1.0f,
-                     rows.positions(), wavelengths(*args.inv_freq), s);
-  return mx::squeeze(rotated, 2, s);
+  if (machine_.cuda() && head_dim < kNarrowest)
+    return rotate_by_parts(heads, of_mlx(*args.inv_freq).vector(), rows);
+  return mx::fast::rope(heads, size_of(head_dim), false, std::nullopt, 1.0f, rows.positions(),
+                        wavelengths(*args.inv_freq), s);
+}
+
+mx::array AttentionEngine::rotate_by_parts(const mx::array& heads, const mx::array& inv_freq,
+                                           const StepRows& rows) const {
+  const mx::Stream& s = machine_.stream;
+  const mx::array positions =
+      mx::reshape(mx::astype(rows.positions(), mx::float32, s), {heads.shape(0), 1, 1, 1}, s);
+  const mx::array angles = mx::multiply(positions, inv_freq, s);
+  const mx::array cosines = mx::cos(angles, s), sines = mx::sin(angles, s);
+  const auto halves = mx::split(heads, 2, 3, s);
+  const mx::array first =
+      mx::subtract(mx::multiply(halves[0], cosines, s), mx::multiply(halves[1], sines, s), s);
+  const mx::array second =
+      mx::add(mx::multiply(halves[1], cosines, s), mx::multiply(halves[0], sines, s), s);
+  return mx::concatenate({first, second}, 3, s);
 }
 
 void AttentionEngine::rope_and_store(const RopeStore& args) {
   auto& kv = static_cast<MlxKv&>(*args.kv);
   const StepRows& rows = rows_of(args.sequences, kv.shape().block_tokens);
-  const mx::array q = rotate(args.q, args.q_norm, args, rows);
   const mx::array k = rotate(args.k, args.k_norm, args, rows);
-  const auto flat = [this](const mx::array& heads) {
-    return mx::flatten(heads, 1, 2, machine_.stream);
-  };
-  activations_.write(args.q, flat(q));
-  activations_.write(args.k, flat(k));
-  kv.store(args.layer, k, heads_of(activations_.read(args.v), kv.shape().head_dim, machine_), rows);
+  activations_.write(args.q, rotate(args.q, args.q_norm, args, rows));
+  activations_.write(args.k, k);
+  kv.store(args.layer, k, activations_.read(args.v, heads_of(args.v, kv.shape().head_dim)), rows);
 }
 
 void AttentionEngine::attention(const Attention& args) {
   const mx::Stream& s = machine_.stream;
   const auto& kv = static_cast<const MlxKv&>(*args.kv);
   const StepRows& rows = rows_of(args.sequences, kv.shape().block_tokens);
-  const mx::array q = heads_of(activations_.read(args.q), kv.shape().head_dim, machine_);
+  const mx::array q = activations_.read(args.q, heads_of(args.q, kv.shape().head_dim));
   std::vector<mx::array> parts;
   for (const AttentionGroup& group : rows.groups()) parts.push_back(attend(args, q, group));
   activations_.write(args.out, parts.size() == 1 ? parts.front() : mx::concatenate(parts, 0, s));
 }
 
-/// [rows of the group, heads * head_dim]
+/// [rows of the group, heads, 1, head_dim]
 mx::array AttentionEngine::attend(const Attention& args, const mx::array& q,
                                   const AttentionGroup& group) const {
   const mx::Stream& s = machine_.stream;
@@ -84,27 +97,27 @@ mx::array AttentionEngine::attend(const Attention& args, const mx::array& q,
   const mx::array own =
       rows == q.shape(0)
           ? q
-          : mx::slice(q, mx::Shape{size_of(group.row_begin), 0, 0},
-                      mx::Shape{size_of(group.row_begin) + rows, q.shape(1), q.shape(2)}, s);
-  const auto flat = [&](const mx::array& heads) {
-    return mx::reshape(heads, {rows, q.shape(1) * q.shape(2)}, s);
+          : mx::slice(q, mx::Shape{size_of(group.row_begin), 0, 0, 0},
+                      mx::Shape{size_of(group.row_begin) + rows, q.shape(1), 1, q.shape(3)}, s);
+  const auto attention = [&](const mx::array& queries, const MlxKv::View& view,
+                             const std::string& mode, const std::optional<mx::array>& mask) {
+    return mx::fast::scaled_dot_product_attention(queries, view.keys, view.values, args.scale, mode,
+                                                  mask, std::nullopt, false, s);
   };
-  if (group.slots) {
-    const auto [keys, values] = kv.gather(args.layer, *group.slots);
-    return flat(mx::fast::scaled_dot_product_attention(mx::expand_dims(own, 2, s), keys, values,
-                                                       args.scale, "", group.mask, std::nullopt,
-                                                       false, s));
+  if (group.slots) return attention(own, kv.gather(args.layer, *group.slots), "", group.mask);
+  if (rows > 1) {
+    // Several rows' scores go through memory, where fp16 would round them.
+    const mx::array queries = mx::transpose(own, {2, 1, 0, 3}, s);
+    return mx::transpose(
+        attention(queries, kv.view(args.layer, group.tokens, mx::float32), "causal", std::nullopt),
+        {2, 1, 0, 3}, s);
   }
-  // Several rows' scores go through memory, where fp16 would round them.
-  const bool halves = kv.shape().format == KvFormat::kF16 && machine_.gpu && rows == 1 &&
-                      has_row_kernel(kv.shape().head_dim);
+  const bool halves =
+      kv.shape().format == KvFormat::kF16 && machine_.gpu && has_row_kernel(kv.shape().head_dim);
   const mx::Dtype dtype = halves ? mx::float16 : mx::float32;
-  const auto [keys, values] = kv.view(args.layer, group.tokens, dtype);
-  const mx::array queries = mx::expand_dims(mx::swapaxes(mx::astype(own, dtype, s), 0, 1, s), 0, s);
-  const mx::array out = mx::fast::scaled_dot_product_attention(
-      queries, keys, values, args.scale, rows == 1 ? "" : "causal", std::nullopt, std::nullopt,
-      false, s);
-  return flat(mx::astype(mx::swapaxes(out, 1, 2, s), mx::float32, s));
+  const mx::array out = attention(mx::astype(own, dtype, s),
+                                  kv.view(args.layer, group.tokens, dtype), "", std::nullopt);
+  return mx::astype(out, mx::float32, s);
 }
 
 }  // namespace bobby::mlx_backend

@@ -23,8 +23,10 @@ class AttentionEngine {
  private:
   const StepRows& rows_of(std::span<const SequenceRows> sequences, std::int64_t block_tokens);
   const mx::array& wavelengths(const Weight& inv_freq);
-  /// Normalised and rotated: [rows, heads, head_dim].
+  /// Normalised and rotated: [rows, heads, 1, head_dim].
   mx::array rotate(Activation x, const Weight* norm, const RopeStore& args, const StepRows& rows);
+  mx::array rotate_by_parts(const mx::array& heads, const mx::array& inv_freq,
+                            const StepRows& rows) const;
   mx::array attend(const Attention& args, const mx::array& q, const AttentionGroup& group) const;
 
   const Machine& machine_;

@@ -12,21 +12,26 @@ namespace {
 constexpr float kLargestHalf = 65504.0f;
 constexpr std::int64_t kFirstBlocks = 16;
 
+/// From the start of a pool's tokens on.
+mx::Shape begin_of(std::int64_t token) {
+  return {size_of(token), 0, 0, 0};
+}
+mx::Shape end_of(const mx::array& pool, std::int64_t token) {
+  return {size_of(token), pool.shape(1), 1, pool.shape(3)};
+}
+
 mx::array update(mx::array pool, const mx::array& rows, const TokenSlots& slots,
                  const Machine& machine) {
   if (slots.begin >= 0)
-    return mx::slice_update(
-        pool, rows, mx::Shape{size_of(slots.begin), 0, 0},
-        mx::Shape{size_of(slots.begin + slots.count), pool.shape(1), pool.shape(2)},
-        machine.stream);
-  const mx::array updates = mx::expand_dims(rows, 1, machine.stream);
-  return mx::scatter(pool, *slots.numbers, updates, 0, machine.stream);
+    return mx::slice_update(pool, rows, begin_of(slots.begin),
+                            end_of(pool, slots.begin + slots.count), machine.stream);
+  return mx::scatter(pool, *slots.numbers, mx::expand_dims(rows, 1, machine.stream), 0,
+                     machine.stream);
 }
 
 mx::array tokens_of(const mx::array& pool, const TokenSlots& slots, const Machine& machine) {
   if (slots.begin >= 0)
-    return mx::slice(pool, mx::Shape{size_of(slots.begin), 0, 0},
-                     mx::Shape{size_of(slots.begin + slots.count), pool.shape(1), pool.shape(2)},
+    return mx::slice(pool, begin_of(slots.begin), end_of(pool, slots.begin + slots.count),
                      machine.stream);
   return mx::take(pool, *slots.numbers, 0, machine.stream);
 }
@@ -40,11 +45,6 @@ mx::array from_host(const std::vector<std::byte>& bytes, const mx::Shape& shape,
   return mx::array(reinterpret_cast<const float*>(bytes.data()), shape, dtype);
 }
 
-/// [tokens, heads, head_dim] as attention wants it.
-mx::array heads_first(const mx::array& tokens, const Machine& machine) {
-  return mx::expand_dims(mx::swapaxes(tokens, 0, 1, machine.stream), 0, machine.stream);
-}
-
 }  // namespace
 
 void finish(const KvPools& pools) {
@@ -56,12 +56,13 @@ void finish(const KvPools& pools) {
   mx::eval(std::move(all));
 }
 
-MlxKv::MlxKv(const KvShape& shape, const Machine& machine) : KvStorage(shape), machine_(machine) {
+MlxKv::MlxKv(const KvShape& shape, const Machine& machine)
+    : KvStorage(shape), machine_(machine), lowest_(-kLargestHalf), largest_(kLargestHalf) {
   const int heads = size_of(shape.num_key_value_heads);
-  const mx::array none = mx::zeros({0, heads, size_of(shape.head_dim)}, dtype(), machine.stream);
+  const mx::array none = mx::zeros({0, heads, 1, size_of(shape.head_dim)}, dtype(), machine.stream);
   KvPool pool{none, std::nullopt};
   if (shape.format == KvFormat::kInt8)
-    pool.scales = mx::zeros({0, heads, 1}, mx::float32, machine.stream);
+    pool.scales = mx::zeros({0, heads, 1, 1}, mx::float32, machine.stream);
   pools_ = std::make_shared<KvPools>(static_cast<std::size_t>(shape.layers * 2), pool);
 }
 
@@ -86,7 +87,7 @@ void MlxKv::reach(std::int32_t block) {
   const int more = size_of((blocks - blocks_) * shape().block_tokens);
   const auto grow = [&](mx::array& numbers) {
     const mx::array zeros =
-        mx::zeros({more, numbers.shape(1), numbers.shape(2)}, numbers.dtype(), machine_.stream);
+        mx::zeros({more, numbers.shape(1), 1, numbers.shape(3)}, numbers.dtype(), machine_.stream);
     numbers = mx::concatenate({numbers, zeros}, 0, machine_.stream);
   };
   for (KvPool& pool : *pools_) {
@@ -102,8 +103,7 @@ KvPool MlxKv::encode(const mx::array& numbers) const {
   switch (shape().format) {
     case KvFormat::kF32: break;
     case KvFormat::kF16: {
-      const mx::array fitting =
-          mx::clip(numbers, mx::array(-kLargestHalf), mx::array(kLargestHalf), s);
+      const mx::array fitting = mx::maximum(mx::minimum(numbers, largest_, s), lowest_, s);
       return {mx::astype(fitting, mx::float16, s), std::nullopt};
     }
     case KvFormat::kInt8: {
@@ -144,7 +144,8 @@ MlxKv::View MlxKv::view(std::int64_t layer, const TokenSlots& slots, mx::Dtype d
     const KvPool& pool = this->pool(layer, which);
     std::optional<mx::array> scales;
     if (pool.scales) scales = tokens_of(*pool.scales, slots, machine_);
-    return heads_first(decode(tokens_of(pool.numbers, slots, machine_), scales, dtype), machine_);
+    const mx::array tokens = decode(tokens_of(pool.numbers, slots, machine_), scales, dtype);
+    return mx::transpose(tokens, {2, 1, 0, 3}, machine_.stream);
   };
   return {part(kKeys), part(kValues)};
 }
@@ -155,7 +156,8 @@ MlxKv::View MlxKv::gather(std::int64_t layer, const mx::array& slots) const {
     const KvPool& pool = this->pool(layer, which);
     std::optional<mx::array> scales;
     if (pool.scales) scales = mx::take(*pool.scales, slots, 0, s);
-    return mx::swapaxes(decode(mx::take(pool.numbers, slots, 0, s), scales, mx::float32), 1, 2, s);
+    const mx::array tokens = decode(mx::take(pool.numbers, slots, 0, s), scales, mx::float32);
+    return mx::transpose(mx::squeeze(tokens, 3, s), {0, 2, 1, 3}, s);
   };
   return {part(kKeys), part(kValues)};
 }
@@ -175,9 +177,9 @@ void MlxKv::copy_block(std::int32_t from, std::int32_t to) {
 }
 
 mx::array MlxKv::whole_block(const mx::array& pool, std::int32_t block) const {
-  const int tokens = size_of(shape().block_tokens);
-  return mx::slice(pool, mx::Shape{block * tokens, 0, 0},
-                   mx::Shape{(block + 1) * tokens, pool.shape(1), pool.shape(2)}, machine_.stream);
+  const std::int64_t tokens = shape().block_tokens;
+  return mx::slice(pool, begin_of(block * tokens), end_of(pool, (block + 1) * tokens),
+                   machine_.stream);
 }
 
 void MlxKv::read_block(std::int32_t block, std::byte* host) const {
@@ -207,12 +209,12 @@ void MlxKv::write_block(std::int32_t block, const std::byte* host) {
   const int tokens = size_of(shape().block_tokens);
   for (KvPool& pool : *pools_) {
     const auto copy = [&](mx::array& numbers, std::size_t offset) {
-      const int width = numbers.shape(2);
+      const int width = numbers.shape(3);
       const std::size_t bytes = static_cast<std::size_t>(tokens * width) * numbers.itemsize();
       std::vector<std::byte> all(bytes * static_cast<std::size_t>(heads));
       for (std::size_t head = 0; head < static_cast<std::size_t>(heads); ++head)
         std::memcpy(all.data() + head * bytes, host + head * head_bytes + offset, bytes);
-      const mx::array by_head = from_host(all, {heads, tokens, width}, numbers.dtype());
+      const mx::array by_head = from_host(all, {heads, tokens, 1, width}, numbers.dtype());
       numbers = update(std::move(numbers), mx::swapaxes(by_head, 0, 1, machine_.stream),
                        {.count = tokens, .begin = std::int64_t{block} * tokens}, machine_);
     };

@@ -12,11 +12,12 @@
 
 namespace bobby::mlx_backend {
 
-/// Keys or values of one layer: [tokens of all blocks, num_key_value_heads, head_dim], so that what
-/// one step adds to a sequence, and what a sequence of neighbouring blocks holds, is one stretch.
+/// Keys or values of one layer: [tokens of all blocks, num_key_value_heads, 1, head_dim], so that
+/// what one step adds to a sequence, and what a sequence of neighbouring blocks holds, is one
+/// stretch.
 struct KvPool {
   mx::array numbers;                ///< fp32, fp16 or int8
-  std::optional<mx::array> scales;  ///< int8: fp32 [tokens, num_key_value_heads, 1]
+  std::optional<mx::array> scales;  ///< int8: fp32 [tokens, num_key_value_heads, 1, 1]
 };
 using KvPools = std::vector<KvPool>;  ///< [layers, key or value]
 
@@ -28,7 +29,7 @@ class MlxKv : public KvStorage {
  public:
   MlxKv(const KvShape& shape, const Machine& machine);
 
-  /// Keys and values of a step, fp32 [rows, num_key_value_heads, head_dim] each, go where `rows`
+  /// Keys and values of a step, fp32 [rows, num_key_value_heads, 1, head_dim] each, go where `rows`
   /// says.
   void store(std::int64_t layer, mx::array keys, mx::array values, const StepRows& rows);
 
@@ -61,8 +62,11 @@ class MlxKv : public KvStorage {
   mx::Dtype dtype() const;
 
   const Machine& machine_;
+  // What fp16 can hold. Made once: a number from the host would wait for the device.
+  mx::array lowest_;
+  mx::array largest_;
   std::shared_ptr<KvPools> pools_;
-  std::int64_t blocks_ = 0;            // that there is memory for
+  std::int64_t blocks_ = 0;  // that there is memory for
   mutable std::uint64_t saturated_ = 0;
 };
 

@@ -61,8 +61,7 @@ void LinearEngine::together(const mx::array& x, std::span<const Projection> proj
   const mx::Stream& s = machine_.stream;
   mx::array y = product(x, whole, projections.front().weight->view().format);
   if (const auto low_rank = adapters_->make(projections, x.shape(0)))
-    y = mx::addmm(y, low_rank_input(x, *low_rank), transposed(low_rank->b, machine_),
-                  low_rank->scale, 1.0f, s);
+    y = mx::addmm(y, low_rank_input(x, *low_rank), low_rank->b, low_rank->scale, 1.0f, s);
   int begin = 0;
   for (const Projection& projection : projections) {
     const int cols = size_of(projection.out.cols);
@@ -76,16 +75,14 @@ void LinearEngine::apart(const mx::array& x, std::span<const Projection> project
   const auto low_rank = dora ? std::nullopt : adapters_->make(projections, x.shape(0));
   std::optional<mx::array> z;
   if (low_rank) z = low_rank_input(x, *low_rank);
-  std::int64_t begin = 0;
+  std::size_t index = 0;
   for (const Projection& projection : projections) {
     mx::array y = product(x, of_mlx(*projection.weight).matrix(), projection.weight->view().format);
     if (dora) y = with_deltas(x, y, projection);
-    if (low_rank && !projection.lora.empty()) {
-      const mx::array b = slice_rows(low_rank->b, begin, projection.out.cols, machine_);
-      y = mx::addmm(y, *z, transposed(b, machine_), low_rank->scale, 1.0f, machine_.stream);
-    }
+    if (low_rank && !projection.lora.empty())
+      y = mx::addmm(y, *z, low_rank->b_of_each[index], low_rank->scale, 1.0f, machine_.stream);
+    ++index;
     write(projection, std::move(y));
-    begin += projection.out.cols;
   }
 }
 
@@ -96,11 +93,11 @@ void LinearEngine::write(const Projection& projection, mx::array y) {
 
 mx::array LinearEngine::low_rank_input(const mx::array& x, const LowRank& low_rank) const {
   const mx::Stream& s = machine_.stream;
-  const mx::array z = mx::matmul(x, transposed(low_rank.a, machine_), s);
+  const mx::array z = mx::matmul(x, low_rank.a, s);
   if (!low_rank.factor) return z;
   // Not 0 times what another voice makes of its row, which may be infinite.
-  const mx::array own = mx::not_equal(*low_rank.factor, mx::array(0.0f), s);
-  return mx::where(own, mx::multiply(z, *low_rank.factor, s), mx::array(0.0f), s);
+  const mx::array own = mx::not_equal(*low_rank.factor, zero_, s);
+  return mx::where(own, mx::multiply(z, *low_rank.factor, s), zero_, s);
 }
 
 /// Each entry of a projection's adapters by itself: DoRA's changes what the base gives as well.
@@ -136,9 +133,11 @@ void LinearEngine::embed(const Weight& table, std::span<const std::int32_t> toke
   const mx::Stream& s = machine_.stream;
   const Matrix& matrix = of_mlx(table).matrix();
   const WeightFormat& format = table.view().format;
-  const mx::array numbers(tokens.data(), {static_cast<int>(tokens.size())}, mx::int32);
+  const bool one = tokens.size() == 1 && lora.empty();
+  const mx::array numbers =
+      one ? zero_ : mx::array(tokens.data(), {static_cast<int>(tokens.size())}, mx::int32);
   const auto rows = [&](const mx::array& values) {
-    if (tokens.size() == 1) return slice_rows(values, tokens.front(), 1, machine_);
+    if (one) return slice_rows(values, tokens.front(), 1, machine_);
     return mx::take(values, numbers, 0, s);
   };
   mx::array x = rows(matrix.weight);

@@ -38,6 +38,7 @@ class LinearEngine {
   ActivationTable& activations_;
   std::shared_ptr<StackedAdapters> adapters_;
   std::shared_ptr<JoinedWeights> joined_;
+  mx::array zero_{0.0f};
 };
 
 }  // namespace bobby::mlx_backend
