@@ -37,6 +37,14 @@ if [ "$(uname -m)" = x86_64 ] && [ "$(uname -s)" = Linux ]; then
   ctest --preset cuda -R Cli.AbsentBackends
 fi
 
+if [ "$(uname -m)" = x86_64 ] || [ "$(uname -s)" = Darwin ]; then
+  say "mlx: the backend on the device that MLX has here, against the reference and mlx-lm's goldens"
+  cmake --preset mlx -DBOBBY_WERROR=ON -DCMAKE_PREFIX_PATH="$(tools/mlx_packages.sh)" >/dev/null
+  cmake --build --preset mlx --target bobby tests/mlx/all models_parity_test demo_greedy_test e2e_cli_test -- --quiet
+  ctest --preset mlx -j "$(nproc)" -L mlx
+  ctest --preset mlx -j "$(nproc)" -R '(/mlx|_mlx|Cli.AbsentBackends)'
+fi
+
 say "asan: address and undefined-behaviour sanitizers"
 cmake --preset asan >/dev/null
 cmake --build --preset asan -- --quiet

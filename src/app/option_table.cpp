@@ -116,7 +116,7 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
          "it to sum several",
          kTextList),
     text(kDevice, "device", kNoLetter, kSetting, "DEVICE", "cpu",
-         "Where the model runs: cpu, reference (plain and slow), cuda[:N] or mlx"),
+         "Where the model runs: cpu, reference (plain and slow), cuda[:N] or mlx[:cpu]"),
     ranged(kInteger, kThreads, "threads", 't', kSetting, "N", "0", {0, 1024},
            "Threads to compute with; 0 is one for each processor that this process may use"),
     choice(kIsa, "isa", kNoLetter, kSetting, "SET", "", kIsas,

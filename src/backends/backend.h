@@ -7,7 +7,8 @@
 //  - Activations are fp32 everywhere: residual stream, norms, what passes between operations.
 //  - A row's result depends on that row's inputs alone: not on the other rows of the step, nor on
 //    their number, nor on the number of threads, bit for bit. Posts are the same alone or in
-//    company. The one exception is begin_step()'s: how many rows its own sequence has in the step.
+//    company. The exceptions: how many rows its own sequence has in the step, see begin_step(); and
+//    MLX, which picks its kernels by the number of rows (docs/adr/0027).
 //  - Operations run in the order they are called. On a device they are enqueued; sync() waits.
 //  - Arguments that break a stated shape are bugs of the caller: they abort in debug builds.
 

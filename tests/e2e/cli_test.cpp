@@ -141,10 +141,16 @@ TEST_F(Cli, ErrorsAreJsonWhenAskedFor) {
 
 TEST_F(Cli, AbsentBackendsSayHowToGetOn) {
   write_file(folder_.path() / "empty/config.json", "{}");
-  for (const char* device : {"cuda", "cuda:1", "mlx"}) {
+  std::vector<const char*> absent = {"cuda", "cuda:1"};
+#ifndef BOBBY_MLX
+  absent.insert(absent.end(), {"mlx", "mlx:cpu"});
+#endif
+  for (const char* device : absent) {
     const Outcome outcome = run({"bench", "--model", "empty", "--device", device});
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_TRUE(has(outcome.err, "--device cpu works everywhere")) << outcome.err;
+    const bool mlx = std::string_view(device).starts_with("mlx");
+    EXPECT_EQ(has(outcome.err, "docs/guides/apple-silicon.md"), mlx) << outcome.err;
   }
   const Outcome unknown = run({"bench", "--model", "empty", "--device", "cpuu"});
   EXPECT_EQ(unknown.exit_code, 2);

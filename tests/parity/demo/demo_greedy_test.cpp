@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "backends/cpu/cpu.h"
+#ifdef BOBBY_MLX
+#include "backends/mlx/mlx.h"
+#endif
 #include "generation/generator.h"
 #include "model/model.h"
 #include "tokenizer/tokenizer.h"
@@ -41,7 +44,23 @@ std::vector<Case> cases() {
   return found;
 }
 
-class DemoGreedy : public testing::TestWithParam<CpuIsa> {
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names;
+  for (const CpuIsa isa : available_isas()) names.emplace_back(isa_name(isa));
+#ifdef BOBBY_MLX
+  names.emplace_back("mlx");
+#endif
+  return names;
+}
+
+Result<std::unique_ptr<Backend>> make_backend(const std::string& name) {
+#ifdef BOBBY_MLX
+  if (name == "mlx") return make_mlx_backend();
+#endif
+  return make_cpu_backend({.threads = 2, .isa = parse_isa(name)});
+}
+
+class DemoGreedy : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     if (!fs::exists(demo_model() / "config.json"))
@@ -52,7 +71,7 @@ class DemoGreedy : public testing::TestWithParam<CpuIsa> {
 TEST_P(DemoGreedy, SixtyFourTokensAreTransformersOwn) {
   Generator generator([](const ProgressFn&) -> Result<std::shared_ptr<LoadedModel>> {
     auto loaded = std::make_shared<LoadedModel>();
-    BOBBY_TRY(loaded->backend, make_cpu_backend({.threads = 2, .isa = GetParam()}));
+    BOBBY_TRY(loaded->backend, make_backend(GetParam()));
     BOBBY_TRY(loaded->model, Model::load(demo_model(), *loaded->backend));
     BOBBY_TRY(auto tokenizer, Tokenizer::from_file(demo_model() / "tokenizer.json"));
     loaded->tokenizer = std::make_shared<const Tokenizer>(std::move(tokenizer));
@@ -73,9 +92,9 @@ TEST_P(DemoGreedy, SixtyFourTokensAreTransformersOwn) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryIsa, DemoGreedy, testing::ValuesIn(available_isas()),
+INSTANTIATE_TEST_SUITE_P(EveryBackend, DemoGreedy, testing::ValuesIn(backend_names()),
                          [](const auto& param_info) {
-                           std::string name(isa_name(param_info.param));
+                           std::string name = param_info.param;
                            std::erase(name, '-');
                            return name;
                          });
