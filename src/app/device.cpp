@@ -59,14 +59,15 @@ Result<std::unique_ptr<Backend>> make_named_backend(const Settings& settings) {
 #endif
     case DeviceName::Kind::kMlx:
 #ifdef BOBBY_MLX
-      return make_mlx_backend({.device = device.host ? MlxOptions::Device::kCpu
-                                                     : MlxOptions::Device::kBest});
+      return make_mlx_backend(
+          {.device = device.host ? MlxOptions::Device::kCpu : MlxOptions::Device::kBest});
 #else
       return fail({.code = ErrorCode::kUnsupported,
                    .where = fmt::format("--device {}", settings.text(Opt::kDevice)),
                    .problem = "this build has no MLX backend",
-                   .hint = "build it with -DBOBBY_MLX=ON: on a Mac the preset macos-metal does, see "
-                           "docs/guides/apple-silicon.md; --device cpu works everywhere"});
+                   .hint =
+                       "build it with -DBOBBY_MLX=ON: on a Mac the preset macos-metal does, see "
+                       "docs/guides/apple-silicon.md; --device cpu works everywhere"});
 #endif
   }
   return fail({.code = ErrorCode::kInternal, .problem = "a device without a case"});

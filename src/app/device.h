@@ -12,7 +12,8 @@
 
 namespace bobby {
 
-/// A --device: "cpu", "reference", "cuda", "cuda:1", "mlx", "mlx:cpu". Naming one does not mean having it.
+/// A --device: "cpu", "reference", "cuda", "cuda:1", "mlx", "mlx:cpu". Naming one does not mean
+/// having it.
 struct DeviceName {
   enum class Kind { kCpu, kReference, kCuda, kMlx };
   Kind kind = Kind::kCpu;

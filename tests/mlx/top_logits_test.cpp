@@ -1,4 +1,5 @@
-// What a GPU tells of a row of logits, against the row itself. A CPU's memory the host reads itself.
+// What a GPU tells of a row of logits, against the row itself. A CPU's memory the host reads
+// itself.
 
 #include <algorithm>
 #include <cmath>

@@ -50,6 +50,13 @@ void ActivationTable::write(Activation to, mx::array values) {
   entries_.insert_or_assign(to.data, Entry{std::move(values), count, step_});
 }
 
+std::vector<mx::array> ActivationTable::written() const {
+  std::vector<mx::array> arrays;
+  for (const auto& [address, entry] : entries_)
+    if (entry.step == step_) arrays.push_back(entry.values);
+  return arrays;
+}
+
 void ActivationTable::forget(const void* memory, std::size_t bytes) {
   const auto* begin = static_cast<const float*>(memory);
   entries_.erase(entries_.lower_bound(begin), entries_.lower_bound(begin + bytes / sizeof(float)));

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "backends/backend.h"
 #include "backends/mlx/machine.h"
@@ -24,6 +25,8 @@ class ActivationTable {
   mx::array read(Activation from, const mx::Shape& shape) const;
   /// From now on `to` is `values`, which has as many elements.
   void write(Activation to, mx::array values);
+  /// What this step wrote and nothing overwrote.
+  std::vector<mx::array> written() const;
   /// Buffers keep their address for a memory's life only.
   void forget(const void* memory, std::size_t bytes);
   /// A new step lays its activations out anew: what an older one wrote gives way.
