@@ -2,13 +2,14 @@
 import { readEvents } from "./sse.js";
 import { recall, remember } from "./store.js";
 
-// kind: gone (no answer), broken (an answer that broke off), key, busy, field, missing, refused, server.
+// kind: gone (no answer), broken (an answer that broke off), key, busy, field, missing, conflict, refused, server.
 export class ApiError extends Error {
   constructor(kind, message, more = {}) {
     super(message);
     this.kind = kind;
     this.status = more.status ?? 0;
     this.param = more.param ?? null;
+    this.code = more.code ?? "";
     this.retryAfter = more.retryAfter ?? 0;
   }
 }
@@ -36,6 +37,7 @@ function kindOf(status, param) {
   if (status === 401) return "key";
   if (status === 429) return "busy";
   if (status === 404) return "missing";
+  if (status === 409) return "conflict";
   if (status >= 500) return "server";
   return param ? "field" : "refused";
 }
@@ -48,6 +50,7 @@ function errorOf(status, answer, retry_after) {
   return new ApiError(kindOf(status, param), message, {
     status,
     param,
+    code: typeof error.code === "string" ? error.code : "",
     retryAfter: Number.isFinite(seconds) ? Math.max(0, seconds) : 0,
   });
 }
@@ -86,13 +89,14 @@ async function respond(method, path, body, options = {}) {
     if (response.ok) return response;
     const answer = await response.json().catch(() => null);
     const error = errorOf(response.status, answer, response.headers.get("Retry-After"));
-    if (error.kind !== "key" || options.keepalive) throw error;
+    if (error.kind !== "key" || options.keepalive || options.quiet) throw error;
     const key = await newKey(used);
     if (!key) throw error;
     remember("key", key);
   }
 }
 
+// options: signal; keepalive: it outlives the page; quiet: nobody is asked for a key.
 export async function call(method, path, body, options) {
   const response = await respond(method, path, body, options);
   try {
@@ -148,6 +152,8 @@ export function inWords(error) {
       return "The server wants a key. Press the button again to type it.";
     case "busy":
       return `The server is busy with others. Try again in ${Math.max(1, Math.ceil(error.retryAfter))} s.`;
+    case "conflict":
+      return `${error.message.replace(/^draft (\d+): /, "Draft $1 ")}.`;
     case "server":
       return `The server could not do that: ${error.message}`;
     default:

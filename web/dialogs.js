@@ -1,4 +1,4 @@
-// The two dialogs: help, and the key. A modal <dialog> keeps the focus inside and gives it back.
+// The dialogs: help, the key, and why a draft is rejected. A modal <dialog> keeps the focus inside and gives it back.
 import { byId, element } from "./dom.js";
 
 export const dialogOpen = () => document.querySelector("dialog[open]") !== null;
@@ -68,6 +68,30 @@ export function askForKey(wrong) {
     if (!dialog.dataset.round) goRound(dialog);
     dialog.dataset.round = "yes";
     if (!dialog.open) dialog.showModal();
+    input.focus();
+  });
+}
+
+// Resolves to why a draft is rejected, which may be "", or to null where it is not.
+export function askForReason(id, text) {
+  const dialog = byId("reject-dialog");
+  const form = dialog.querySelector("form");
+  const input = byId("reject-reason");
+  byId("reject-title").textContent = `Reject draft ${id}?`;
+  byId("reject-text").textContent = text;
+  input.value = "";
+  return new Promise((resolve) => {
+    let reason = null;
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      reason = input.value.trim();
+      dialog.close();
+    };
+    byId("reject-cancel").onclick = () => dialog.close();
+    dialog.onclose = () => resolve(reason);
+    if (!dialog.dataset.round) goRound(dialog);
+    dialog.dataset.round = "yes";
+    dialog.showModal();
     input.focus();
   });
 }

@@ -19,6 +19,11 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+// Only when it is another: what is read aloud when it changes is not read again.
+export function setText(place, text) {
+  if (place.textContent !== text) place.textContent = text;
+}
+
 // Fills the page's data-icon places once, at the start.
 export function fillIcons(root = document) {
   for (const place of root.querySelectorAll("[data-icon]")) place.prepend(icon(place.dataset.icon));

@@ -1,29 +1,24 @@
-// One draft: its text, its status, and what can be done with it.
+// One draft: its text, where it stands, and what can be done with it there.
 import { action, copyFrom } from "./card.js";
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
 import { hasUnsavedEdit, makeEditor } from "./editor.js";
 import { countGraphemes } from "./graphemes.js";
 import { CountRing } from "./ring.js";
+import { age, fullTime, standingInWord, standingInWords, standingOf } from "./standing.js";
 
-const STATUS_WORDS = { draft: "new", approved: "approved", rejected: "rejected", posted: "posted" };
-const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const full = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
-const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60]];
+// What can be done where: what is on its way, or was posted, stays as it is.
+const EDIT = ["draft", "approved", "rejected", "refused"];
+const APPROVE = ["draft", "approved", "rejected"];
+const REJECT = [...APPROVE, "refused"];
 
-function ago(when) {
-  const seconds = (when.getTime() - Date.now()) / 1000;
-  if (-seconds > 7 * 86400) return full.format(when);
-  for (const [unit, length] of STEPS) if (-seconds >= length) return relative.format(Math.round(seconds / length), unit);
-  return "just now";
-}
-
-// handlers: save(card, text), status(card, status), remove(card).
+// handlers: save(card, text), approve(card), reject(card), takeBack(card), remove(card).
 export class DraftCard {
   constructor(draft, limit, handlers) {
     this.draft = draft;
     this.limit = limit;
     this.handlers = handlers;
     this.editor = null;
+    this.seen_text = draft.text;
     this.build();
     this.render();
   }
@@ -33,38 +28,83 @@ export class DraftCard {
     const name = `draft ${draft.id}`;
     this.ring = new CountRing();
     this.status = element("span", { class: "status" });
-    const created = new Date(draft.created_at);
-    this.time = element("time", { datetime: draft.created_at, title: full.format(created), text: ago(created) });
+    this.time = element("time", { datetime: draft.created_at, title: fullTime(draft.created_at) });
     this.text = element("p", { class: "card-text", dir: "auto" });
     this.body = element("div", { class: "card-body" }, this.text);
+    this.words = element("span", { dir: "auto" });
+    this.link = element("a", {
+      target: "_blank", rel: "noopener noreferrer", icon: "away", "aria-label": `See ${name} on Bluesky, in a new tab`,
+    });
+    this.link.prepend("See it on Bluesky");
+    this.standing = element("p", { class: "card-standing" }, this.words, this.link);
     const from = [draft.prompt ? `from “${draft.prompt}”` : "", draft.adapter ? `voice ${draft.adapter}` : ""].filter(Boolean).join(" · ");
     this.origin = element("p", { class: "card-origin", text: from, hidden: from === "" });
-    this.copy = action("copy", "Copy", `Copy ${name}`, () => copyFrom(this.copy, draft.text, this.text));
+    this.copy = action("copy", "Copy", `Copy ${name}`, () => copyFrom(this.copy, this.draft.text, this.text));
     this.editButton = action("edit", "Edit", `Edit ${name}`, () => this.edit());
-    this.approve = action("done", "Approve", `Approve ${name}`, () => this.toggle("approved"));
-    this.reject = action("reject", "Reject", `Reject ${name}`, () => this.toggle("rejected"));
+    this.approve = action("done", "Approve", `Approve ${name}`, () =>
+      this.isPressed(this.approve) ? handlers.takeBack(this) : handlers.approve(this));
+    this.reject = action("reject", "Reject", `Reject ${name}`, () =>
+      this.isPressed(this.reject) ? handlers.takeBack(this) : handlers.reject(this));
+    this.takeBack = action("back", "Take back", `Take back ${name}`, () => handlers.takeBack(this));
     this.trash = action("trash", "Delete", `Delete ${name}`, () => handlers.remove(this));
     this.foot = element("div", { class: "card-foot", role: "group", "aria-label": `What to do with ${name}` },
-      this.copy, this.editButton, this.approve, this.reject, this.trash);
+      this.copy, this.editButton, this.takeBack, this.approve, this.reject, this.trash);
     this.element = element("article", { class: "card draft", tabindex: "-1", "aria-label": `Draft ${draft.id}`, "data-draft": draft.id },
-      element("div", { class: "card-head" }, this.ring.element, this.status, this.time), this.body, this.origin, this.foot);
+      element("div", { class: "card-head" }, this.ring.element, this.status, this.time),
+      this.body, this.standing, this.origin, this.foot);
+  }
+
+  isPressed(button) {
+    return button.getAttribute("aria-pressed") === "true";
+  }
+
+  // The button that takes back what was decided, if anything was.
+  takingBack() {
+    if (!this.takeBack.hidden) return this.takeBack;
+    return [this.approve, this.reject].find((button) => !button.hidden && this.isPressed(button));
+  }
+
+  // The draft as the server has it now. An edit that is open stays open.
+  take(draft) {
+    Object.assign(this.draft, draft);
+    this.render();
   }
 
   render() {
     const { draft } = this;
-    this.text.textContent = draft.text;
-    this.ring.set(countGraphemes(draft.text), this.limit);
-    this.status.textContent = STATUS_WORDS[draft.status] ?? draft.status;
-    this.status.dataset.status = draft.status;
-    this.element.dataset.status = draft.status;
-    this.approve.setAttribute("aria-pressed", String(draft.status === "approved"));
-    this.reject.setAttribute("aria-pressed", String(draft.status === "rejected"));
-    // What is posted stays posted.
-    this.approve.hidden = this.reject.hidden = draft.status === "posted";
+    const standing = standingOf(draft);
+    setText(this.text, draft.text);
+    if (this.editor === null) this.ring.set(countGraphemes(draft.text), this.limit);
+    setText(this.time, age(draft.created_at));
+    setText(this.status, standingInWord(draft));
+    this.status.dataset.status = standing;
+    this.element.dataset.status = standing;
+    this.renderStanding();
+    this.approve.setAttribute("aria-pressed", String(standing === "approved"));
+    this.reject.setAttribute("aria-pressed", String(standing === "rejected"));
+    this.renderActions(standing);
   }
 
-  toggle(status) {
-    this.handlers.status(this, this.draft.status === status ? "draft" : status);
+  renderStanding() {
+    const { draft } = this;
+    const words = standingInWords(draft);
+    setText(this.words, words);
+    const url = draft.post?.url ?? "";
+    this.link.hidden = !url.startsWith("https://");
+    if (!this.link.hidden) this.link.href = url;
+    this.standing.hidden = words === "" && this.link.hidden;
+  }
+
+  renderActions(standing) {
+    const focused = this.foot.contains(document.activeElement) ? document.activeElement : null;
+    const by_hand = standing === "posted" && !this.draft.post;
+    this.editButton.hidden = !EDIT.includes(standing) && !by_hand;
+    this.approve.hidden = !APPROVE.includes(standing);
+    this.reject.hidden = !REJECT.includes(standing);
+    this.takeBack.hidden = standing !== "refused" && !by_hand;
+    this.trash.hidden = standing === "sending";
+    // What someone was about to press went away: the keyboard stays at the card.
+    if (focused?.hidden) this.element.focus({ preventScroll: true });
   }
 
   // An edit that a reload interrupted opens again.
@@ -74,10 +114,12 @@ export class DraftCard {
 
   edit(focus = true) {
     if (this.editor !== null) return;
+    this.seen_text = this.draft.text;
     this.editor = makeEditor({
       name: `draft${this.draft.id}`,
       label: `Text of draft ${this.draft.id}`,
       text: this.draft.text,
+      note: this.draft.status === "approved" ? "A changed text has to be approved again." : "",
       onCount: (count) => this.ring.set(count, this.limit),
       onSave: async (text) => {
         if (text !== this.draft.text) await this.handlers.save(this, text);
@@ -96,6 +138,6 @@ export class DraftCard {
     this.text.hidden = false;
     this.foot.hidden = false;
     this.render();
-    this.editButton.focus({ preventScroll: true });
+    (this.editButton.hidden ? this.element : this.editButton).focus({ preventScroll: true });
   }
 }

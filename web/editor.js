@@ -1,4 +1,5 @@
 // Editing a text in its place. What is typed is remembered under a name until it is saved or given up.
+import { inWords } from "./api.js";
 import { element } from "./dom.js";
 import { countGraphemes } from "./graphemes.js";
 import { recall, remember } from "./store.js";
@@ -11,7 +12,7 @@ function fitHeight(field) {
   field.style.height = `${field.scrollHeight + 2}px`;
 }
 
-// options: name, label, text, onCount(graphemes), onSave(text) that may be a promise, onClose().
+// options: name, label, text, note (a line below it, or ""), onCount(graphemes), onSave(text) that may be a promise, onClose().
 export function makeEditor(options) {
   const key = `edit.${options.name}`;
   const problem = element("p", { class: "field-error", role: "alert", id: `problem-${options.name}`, hidden: true });
@@ -20,7 +21,9 @@ export function makeEditor(options) {
   });
   const save = element("button", { type: "button", class: "primary small", text: "Save" });
   const cancel = element("button", { type: "button", class: "secondary small", text: "Cancel" });
-  const made = element("div", { class: "editor" }, field, problem,
+  const note = element("p", { class: "hint", id: `note-${options.name}`, text: options.note ?? "", hidden: !options.note });
+  if (options.note) field.setAttribute("aria-describedby", `${note.id} ${problem.id}`);
+  const made = element("div", { class: "editor" }, field, note, problem,
     element("div", { class: "editor-actions" }, save, cancel,
       element("span", { class: "hint keys", text: "Ctrl+Enter saves, Esc cancels" })));
 
@@ -45,7 +48,7 @@ export function makeEditor(options) {
       await options.onSave(text);
       close();
     } catch (error) {
-      complain(`Not saved: ${error.message} Your text is still here.`);
+      complain(`Not saved. ${inWords(error)} Your text is still here.`);
     } finally {
       save.disabled = false;
     }

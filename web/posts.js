@@ -4,6 +4,7 @@ import { PostCard, isBusy } from "./card.js";
 import { byId, element, plural, scrollTo } from "./dom.js";
 import { announce, notice } from "./notices.js";
 import { breakOff, writePosts } from "./run.js";
+import { approvalEnded } from "./standing.js";
 import { recall, remember } from "./store.js";
 
 const MOST_KEPT = 60;
@@ -71,7 +72,7 @@ function newPost(index, request, limit, voice) {
 const handlers = {
   again: (post) => writeAgain(post),
   keep,
-  saveDraft: (post, text) => call("PATCH", `/v1/drafts/${post.draftId}`, { text }).then(() => hooks.draftsChanged()),
+  saveDraft,
   remove,
   changed: () => save(),
   openDrafts: () => hooks.openDrafts(),
@@ -285,6 +286,12 @@ async function keep(post) {
   } finally {
     card.keep.disabled = false;
   }
+}
+
+async function saveDraft(post, text) {
+  const draft = await call("PATCH", `/v1/drafts/${post.draftId}`, { text });
+  hooks.draftsChanged();
+  if (approvalEnded(draft)) notice(`Draft ${draft.id} is a new one again: nobody approved the changed text.`);
 }
 
 function hideDeleted(post) {

@@ -17,6 +17,7 @@ export const SHORTCUTS = [
   { keys: ["a"], words: "Another version, or approve a draft" },
   { keys: ["s"], words: "Keep as a draft" },
   { keys: ["r"], words: "Reject a draft" },
+  { keys: ["u"], words: "Take back what was decided about a draft" },
   { keys: ["x"], words: "Delete the card" },
   { keys: ["1", "2"], words: "Write, Drafts" },
   { keys: ["?"], words: "This help" },
@@ -56,11 +57,19 @@ function move(step) {
   next.element.scrollIntoView({ block: "nearest" });
 }
 
+function pressOn(card, button) {
+  if (button && !card.foot.inert && !card.foot.hidden) button.click();
+}
+
 const press = (...names) => {
   const card = focused();
-  const button = names.map((name) => card?.[name]).find((one) => one && !one.hidden);
-  if (button && !card.foot.inert && !card.foot.hidden) button.click();
+  pressOn(card, names.map((name) => card?.[name]).find((one) => one && !one.hidden));
 };
+
+function takeBack() {
+  const card = focused();
+  pressOn(card, card?.takingBack?.());
+}
 
 const SINGLE = {
   "?": openHelp,
@@ -74,6 +83,7 @@ const SINGLE = {
   a: () => press("again", "approve"),
   s: () => press("keep"),
   r: () => press("reject"),
+  u: takeBack,
   x: () => press("trash"),
 };
 

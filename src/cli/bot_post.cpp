@@ -29,51 +29,64 @@ tl::unexpected<Error> not_postable(std::int64_t draft, std::string problem, std:
                .hint = std::move(hint)});
 }
 
-// The post that is asked for: an ID's, or else what is under way, or else the oldest approved.
-Result<OutboxPost> chosen_post(const Invocation& invocation, store::Outbox& outbox,
-                               const std::string& did) {
-  if (!invocation.arguments.empty()) {
-    BOBBY_TRY(const std::int64_t id, draft_number(invocation.arguments.front()));
-    BOBBY_TRY(auto post, outbox.of_draft(id));
-    if (!post)
-      return not_postable(id, "is not approved",
-                          fmt::format("`bobby bot approve {}` does that", id));
-    if (post->account != did)
-      return not_postable(id, "is approved for another account: " + post->account, "use --account");
-    return *std::move(post);
-  }
+// What is under way, or else the oldest that is approved; nothing: neither is.
+Result<std::optional<OutboxPost>> oldest_post(store::Outbox& outbox, const std::string& did) {
   BOBBY_TRY(auto post, outbox.sending(did));
   for (const store::Tried tried : {store::Tried::kBefore, store::Tried::kNever}) {
     if (post) break;
     BOBBY_TRY(post, outbox.next(did, moment_now(), tried));
   }
-  if (post) return *std::move(post);
+  return post;
+}
+
+// A draft, and its post if it has one.
+struct Wanted {
+  std::int64_t draft = 0;
+  std::optional<OutboxPost> post;
+};
+
+// What is asked for: an ID's, or the oldest post, or the oldest draft that was approved on the
+// page, where no account is known, and that has no key for that.
+Result<Wanted> wanted_post(const Invocation& invocation, Poster& poster) {
+  if (!invocation.arguments.empty()) {
+    BOBBY_TRY(const std::int64_t id, draft_number(invocation.arguments.front()));
+    BOBBY_TRY(auto post, poster.outbox().of_draft(id));
+    return Wanted{id, std::move(post)};
+  }
+  BOBBY_TRY(auto post, oldest_post(poster.outbox(), poster.did()));
+  if (post) return Wanted{post->draft_id, std::move(post)};
+  BOBBY_TRY(const auto without_key, poster.outbox().without_key());
+  if (!without_key.empty()) return Wanted{without_key.front(), std::nullopt};
   return fail({.code = ErrorCode::kNotFound,
                .problem = "nothing is approved",
                .hint = "`bobby bot review` shows what waits"});
 }
 
+// The post to send. A draft that was approved on the page gets its key now.
+Result<OutboxPost> chosen_post(const Invocation& invocation, Poster& poster) {
+  BOBBY_TRY(Wanted wanted, wanted_post(invocation, poster));
+  if (wanted.post && wanted.post->account != poster.did())
+    return not_postable(wanted.draft, "is approved for another account: " + wanted.post->account,
+                        "use --account");
+  if (wanted.post) return *std::move(wanted.post);
+  BOBBY_TRY(const store::Draft draft, bot::draft_of(*poster.store().drafts, wanted.draft));
+  if (draft.status != "approved")
+    return not_postable(wanted.draft, "is not approved",
+                        fmt::format("`bobby bot approve {}` does that", wanted.draft));
+  BOBBY_TRY(bot::Approval approval, poster.approver().approve(wanted.draft, moment_now()));
+  return std::move(approval.post);
+}
+
 // The record that would be sent: of a draft, too, that nobody approved yet.
 Result<int> dry_run(const Invocation& invocation) {
-  const Settings& settings = invocation.settings;
   Console& console = invocation.console;
-  BOBBY_TRY(const auto poster, Poster::open(settings, interruptible()));
-  std::optional<OutboxPost> post;
-  std::string text;
-  std::int64_t id = 0;
-  if (invocation.arguments.empty()) {
-    BOBBY_TRY(post, chosen_post(invocation, poster->outbox(), poster->did()));
-    id = post->draft_id;
-    text = post->text;
-  } else {
-    BOBBY_TRY(id, draft_number(invocation.arguments.front()));
-    BOBBY_TRY(post, poster->outbox().of_draft(id));
-    BOBBY_TRY(const store::Draft draft, bot::draft_of(*poster->store().drafts, id));
-    text = post ? post->text : draft.text;
-  }
+  BOBBY_TRY(const auto poster, Poster::open(invocation.settings, interruptible()));
+  BOBBY_TRY(const Wanted wanted, wanted_post(invocation, *poster));
+  const auto& [id, post] = wanted;
   std::string record = post ? post->record : "";
   if (record.empty()) {
-    auto made = poster->maker().record(text, moment_now());
+    BOBBY_TRY(const store::Draft draft, bot::draft_of(*poster->store().drafts, id));
+    auto made = poster->maker().record(post ? post->text : draft.text, moment_now());
     if (!made) return fail(std::move(made).error().in(fmt::format("draft {}", id)));
     record = *std::move(made);
   }
@@ -146,7 +159,7 @@ Result<int> run(const Invocation& invocation) {
   if (invocation.settings.flag(Opt::kDryRun)) return dry_run(invocation);
   Console& console = invocation.console;
   BOBBY_TRY(const auto poster, Poster::open(invocation.settings, interruptible()));
-  BOBBY_TRY(const OutboxPost wanted, chosen_post(invocation, poster->outbox(), poster->did()));
+  BOBBY_TRY(const OutboxPost wanted, chosen_post(invocation, *poster));
   if (wanted.state == OutboxState::kPosted)
     console.note(fmt::format("draft {} was posted already", wanted.draft_id));
   BOBBY_TRY(const PublishStep step, post_now(*poster, wanted, console));

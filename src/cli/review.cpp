@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/bot/setup.h"
+#include "cli/bot_shared.h"
 #include "voice/graphemes.h"
 
 namespace bobby::cli {
@@ -27,6 +28,9 @@ void Review::show(const store::Draft& draft, std::size_t number, std::size_t of)
   say("");
   say(draft.text);
   say("");
+  if (draft.decision)
+    say(fmt::format("{} on {}{}{}", draft.decision->decision, time_text(draft.decision->at),
+                    draft.decision->reason.empty() ? "" : ": ", draft.decision->reason));
   const auto preview = parts_.maker.preview(draft.text);
   if (!preview)
     say("cannot be posted as it is: " + preview.error().to_string());

@@ -8,13 +8,15 @@ namespace bobby::store {
 
 Result<void> follow_draft(Database& database, std::int64_t draft_id, const DraftAct& act) {
   OutboxState state{};
+  std::string problem;
   {
     BOBBY_TRY(const Statement find,
-              database.prepare("SELECT state FROM outbox WHERE draft_id = ?1"));
+              database.prepare("SELECT state, problem FROM outbox WHERE draft_id = ?1"));
     Run run(database, find);
     BOBBY_TRY(const bool found, run.bind(1, draft_id).next());
     if (!found) return {};
     state = static_cast<OutboxState>(run.number(0));
+    problem = run.text(1);
   }
   if (state == OutboxState::kPosted) {
     if (!act.changes_text && (act.becomes_posted || !act.leaves_approved)) return {};
@@ -23,6 +25,11 @@ Result<void> follow_draft(Database& database, std::int64_t draft_id, const Draft
                  .problem = "was posted",
                  .hint = "copy its text into a new draft"});
   }
+  if (state == OutboxState::kRefused && act.approves && !act.changes_text)
+    return fail({.code = ErrorCode::kUsage,
+                 .where = fmt::format("draft {}", draft_id),
+                 .problem = "was refused: " + problem,
+                 .hint = "change its text, or make it a draft again first"});
   if (!act.changes_text && !act.leaves_approved && !act.removes) return {};
   if (state == OutboxState::kSending)
     return fail({.code = ErrorCode::kBusy,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/outbox_post.h"
 
 namespace bobby::store {
 
@@ -18,7 +19,27 @@ namespace bobby::store {
 inline constexpr std::array<std::string_view, 4> kDraftStatuses = {"draft", "approved", "rejected",
                                                                    "posted"};
 
-/// A text that someone kept, and where it came from. Texts are UTF-8.
+/// Where a draft's post stands: of its OutboxPost what a list of drafts tells.
+struct PostStanding {
+  OutboxState state = OutboxState::kApproved;
+  std::string account;
+  std::string record_key;
+  std::string uri;
+  std::string problem;
+  std::int64_t attempts = 0;
+  Moment not_before = 0;
+  Moment approved_at = 0;
+  Moment posted_at = 0;
+};
+
+/// The last decision about a draft: see Decision.
+struct LastDecision {
+  std::string decision;
+  std::string reason;
+  Moment at = 0;
+};
+
+/// A text that someone kept, where it came from, and what became of it. Texts are UTF-8.
 struct Draft {
   std::int64_t id = 0;  ///< grows; never given twice, also not after a removal
   std::string text;
@@ -29,6 +50,8 @@ struct Draft {
   std::int64_t graphemes = 0;  ///< of `text`, counted by the caller
   std::string created_at;      ///< RFC 3339, UTC, with milliseconds: "2025-11-28T16:07:31.042Z"
   std::string updated_at;
+  std::optional<PostStanding> post;      ///< nothing: it is in no outbox
+  std::optional<LastDecision> decision;  ///< nothing: nobody decided about it yet
 };
 
 struct NewDraft {
@@ -43,7 +66,9 @@ struct DraftQuery {
   /// Words, parted by ASCII white space, each of which the text or the prompt must hold somewhere.
   /// Compared after Unicode normalisation (NFKC) and full case folding: "STRASSE" finds "Straße".
   std::string query = {};
-  std::string status = {};  ///< empty: any
+  std::string status = {};               ///< empty: any
+  std::optional<OutboxState> post = {};  ///< only those whose post stands there
+  std::vector<std::int64_t> ids = {};    ///< only these; empty: any
   std::int64_t limit = 50;
   std::optional<std::int64_t> before = {};  ///< only ids below this one: the next page
 };
@@ -58,6 +83,10 @@ struct DraftChange {
   std::optional<std::string> text = {};
   std::optional<std::string> status = {};
   std::int64_t graphemes = 0;  ///< of the new text; read only where there is one
+  /// Why: kept with the decision that the status is; read only where there is one.
+  std::optional<std::string> reason = {};
+  /// The text that whoever changes it has seen; one that is another by now is left as it is.
+  std::optional<std::string> seen_text = {};
 };
 
 struct StoreOptions {
@@ -84,8 +113,10 @@ class DraftStore {
   virtual Result<std::optional<Draft>> get(std::int64_t id) = 0;
   virtual Result<DraftPage> list(const DraftQuery& query) = 0;
   /// The draft as it is now; nothing: there is no such draft. One that was approved is a draft
-  /// again when its text changes, unless a status comes with it. kUsage for an unknown status, and
-  /// for one that was posted by way of the Outbox; kBusy while it is being posted.
+  /// again when its text changes, unless a status comes with it. A new status is kept as a
+  /// decision. kUsage for an unknown status, for one that was posted by way of the Outbox, and for
+  /// approving anew what a server refused; kBusy while it is being posted; kMismatch: not the text
+  /// seen.
   virtual Result<std::optional<Draft>> update(std::int64_t id, const DraftChange& change) = 0;
   /// False: there was no such draft. kBusy while it is being posted.
   virtual Result<bool> remove(std::int64_t id) = 0;

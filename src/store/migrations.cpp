@@ -70,6 +70,8 @@ CREATE TABLE leases (
   until INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )"),
+    // Each draft is shown with the last decision about it.
+    std::string_view("CREATE INDEX decisions_by_draft ON decisions (draft_id, id);"),
 };
 
 constexpr auto kNewest = static_cast<std::int64_t>(kSteps.size());

@@ -1,6 +1,7 @@
 #include "store/sqlite_draft_store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fmt/format.h>
 #include <limits>
 #include <sqlite3.h>
@@ -18,28 +19,55 @@ namespace {
 
 namespace fs = std::filesystem;
 
-#define BOBBY_DRAFT_COLUMNS \
-  "id, text, status, prompt, adapter, seed, graphemes, created_at, updated_at"
 #define BOBBY_NOW "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-#define BOBBY_MATCHES "(?1 = '' OR status = ?1) AND (?2 = '' OR holds_words(folded, ?2))"
+#define BOBBY_SELECT_DRAFT                                                                       \
+  "SELECT drafts.id, drafts.text, status, prompt, adapter, seed, graphemes, created_at, "        \
+  "updated_at, state, account, record_key, uri, problem, attempts, not_before, approved_at, "    \
+  "posted_at, decision, reason, at FROM drafts LEFT JOIN outbox ON outbox.draft_id = drafts.id " \
+  "LEFT JOIN decisions ON decisions.id = (SELECT max(id) FROM decisions WHERE draft_id = "       \
+  "drafts.id) WHERE "
+#define BOBBY_MATCHES                                                                              \
+  "(?1 = '' OR status = ?1) AND (?2 = '' OR holds_words(folded, ?2)) AND (?3 < 0 OR EXISTS "       \
+  "(SELECT 1 FROM outbox WHERE draft_id = drafts.id AND state = ?3)) AND (?4 = '[]' OR drafts.id " \
+  "IN (SELECT value FROM json_each(?4)))"
 
 constexpr std::string_view kInsert =
     "INSERT INTO drafts (text, prompt, adapter, seed, graphemes, folded, created_at, updated_at) "
-    "SELECT ?1, ?2, ?3, ?4, ?5, ?6, now, now FROM (SELECT " BOBBY_NOW
-    " AS now) RETURNING " BOBBY_DRAFT_COLUMNS;
-constexpr std::string_view kSelect = "SELECT " BOBBY_DRAFT_COLUMNS " FROM drafts WHERE id = ?1";
+    "SELECT ?1, ?2, ?3, ?4, ?5, ?6, now, now FROM (SELECT " BOBBY_NOW " AS now) RETURNING id";
+constexpr std::string_view kSelect = BOBBY_SELECT_DRAFT "drafts.id = ?1";
 constexpr std::string_view kPage =
-    "SELECT " BOBBY_DRAFT_COLUMNS " FROM drafts WHERE id < ?3 AND " BOBBY_MATCHES
-    " ORDER BY id DESC LIMIT ?4";
+    BOBBY_SELECT_DRAFT BOBBY_MATCHES " AND drafts.id < ?5 ORDER BY drafts.id DESC LIMIT ?6";
 constexpr std::string_view kCount = "SELECT count(*) FROM drafts WHERE " BOBBY_MATCHES;
 constexpr std::string_view kChange =
     "UPDATE drafts SET text = ?2, status = ?3, graphemes = ?4, folded = ?5, updated_at = " BOBBY_NOW
-    " WHERE id = ?1 RETURNING " BOBBY_DRAFT_COLUMNS;
+    " WHERE id = ?1";
 constexpr std::string_view kDelete = "DELETE FROM drafts WHERE id = ?1 RETURNING id";
+constexpr std::string_view kDecide =
+    "INSERT INTO decisions (draft_id, decision, reason, text, at) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 #undef BOBBY_MATCHES
+#undef BOBBY_SELECT_DRAFT
 #undef BOBBY_NOW
-#undef BOBBY_DRAFT_COLUMNS
+
+std::optional<PostStanding> post_of(const Run& run) {
+  const auto state = run.optional_number(9);
+  if (!state) return std::nullopt;
+  return PostStanding{.state = static_cast<OutboxState>(*state),
+                      .account = run.text(10),
+                      .record_key = run.text(11),
+                      .uri = run.text(12),
+                      .problem = run.text(13),
+                      .attempts = run.number(14),
+                      .not_before = run.number(15),
+                      .approved_at = run.number(16),
+                      .posted_at = run.number(17)};
+}
+
+std::optional<LastDecision> decision_of(const Run& run) {
+  const auto at = run.optional_number(20);
+  if (!at) return std::nullopt;
+  return LastDecision{.decision = run.text(18), .reason = run.text(19), .at = *at};
+}
 
 Draft draft_of(const Run& run) {
   return {.id = run.number(0),
@@ -50,7 +78,15 @@ Draft draft_of(const Run& run) {
           .seed = run.optional_number(5),
           .graphemes = run.number(6),
           .created_at = run.text(7),
-          .updated_at = run.text(8)};
+          .updated_at = run.text(8),
+          .post = post_of(run),
+          .decision = decision_of(run)};
+}
+
+Moment moment_now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 std::string_view text_of(sqlite3_value* value) {
@@ -72,6 +108,16 @@ Result<void> check_status(std::string_view status) {
                .problem = "is not one that a draft may have",
                .expected = "draft, approved, rejected or posted",
                .found = std::string(status)});
+}
+
+// Why the approval of a draft ended that nobody took back.
+constexpr std::string_view kTextChanged = "its text was changed";
+
+Error changed_meanwhile(std::int64_t id) {
+  return {.code = ErrorCode::kMismatch,
+          .where = fmt::format("draft {}", id),
+          .problem = "has another text by now than the one that was seen",
+          .hint = "look at it again"};
 }
 
 // A line break keeps a word from matching the text's end and the prompt's beginning together.
@@ -102,6 +148,7 @@ Result<void> SqliteDraftStore::prepare() {
   BOBBY_TRY(count_, database_.prepare(kCount));
   BOBBY_TRY(change_, database_.prepare(kChange));
   BOBBY_TRY(delete_, database_.prepare(kDelete));
+  BOBBY_TRY(decide_, database_.prepare(kDecide));
   return {};
 }
 
@@ -110,16 +157,17 @@ Result<Draft> SqliteDraftStore::create(const NewDraft& draft) {
   BOBBY_CHECK(folded(draft.adapter, "adapter"));
   const std::lock_guard lock(mutex_);
   BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
-  Draft made;
+  std::int64_t id = 0;
   {
     Run run(database_, insert_);
     run.bind(1, draft.text).bind(2, draft.prompt).bind(3, draft.adapter).bind(4, draft.seed);
     run.bind(5, draft.graphemes).bind(6, search);
     BOBBY_CHECK(run.next());
-    made = draft_of(run);
+    id = run.number(0);
   }
+  BOBBY_TRY(std::optional<Draft> made, read(id));
   BOBBY_CHECK(transaction.commit());
-  return made;
+  return *std::move(made);
 }
 
 Result<std::optional<Draft>> SqliteDraftStore::read(std::int64_t id) {
@@ -141,19 +189,23 @@ Result<DraftPage> SqliteDraftStore::list(const DraftQuery& query) {
   BOBBY_TRY(const std::string words, folded(query.query, "query"));
   const std::int64_t limit = std::min<std::int64_t>(query.limit, 1'000'000);
   const std::lock_guard lock(mutex_);
+  const std::string ids = fmt::format("[{}]", fmt::join(query.ids, ","));
+  const auto bind = [&](Run& run) -> Run& {
+    const std::int64_t post = query.post ? static_cast<std::int64_t>(*query.post) : -1;
+    return run.bind(1, query.status).bind(2, words).bind(3, post).bind(4, ids);
+  };
   // Both statements see one state.
   BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kRead));
   DraftPage page;
   {
     Run run(database_, count_);
-    BOBBY_CHECK(run.bind(1, query.status).bind(2, words).next());
+    BOBBY_CHECK(bind(run).next());
     page.total = run.number(0);
   }
   {
     Run run(database_, page_);
-    run.bind(1, query.status).bind(2, words);
-    run.bind(3, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
-    run.bind(4, limit + 1);  // one more tells whether there is more
+    bind(run).bind(5, query.before.value_or(std::numeric_limits<std::int64_t>::max()));
+    run.bind(6, limit + 1);  // one more tells whether there is more
     while (true) {
       BOBBY_TRY(const bool found, run.next());
       if (!found) break;
@@ -166,30 +218,48 @@ Result<DraftPage> SqliteDraftStore::list(const DraftQuery& query) {
   return page;
 }
 
+Result<void> SqliteDraftStore::write(const Draft& draft) {
+  BOBBY_TRY(const std::string search, folded_draft(draft.text, draft.prompt));
+  Run run(database_, change_);
+  run.bind(1, draft.id).bind(2, draft.text).bind(3, draft.status);
+  BOBBY_CHECK(run.bind(4, draft.graphemes).bind(5, search).next());
+  return {};
+}
+
+Result<void> SqliteDraftStore::decide(const Draft& draft, std::string_view reason) {
+  Run run(database_, decide_);
+  run.bind(1, draft.id).bind(2, draft.status == "draft" ? "withdrawn" : draft.status);
+  BOBBY_CHECK(run.bind(3, reason).bind(4, draft.text).bind(5, moment_now()).next());
+  return {};
+}
+
 Result<std::optional<Draft>> SqliteDraftStore::update(std::int64_t id, const DraftChange& change) {
   if (change.status) BOBBY_CHECK(check_status(*change.status));
+  if (change.reason) BOBBY_CHECK(folded(*change.reason, "reason"));
   const std::lock_guard lock(mutex_);
   BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
-  BOBBY_TRY(std::optional<Draft> draft, read(id));
-  if (!draft) return std::nullopt;
-  const std::string& text = change.text ? *change.text : draft->text;
+  BOBBY_TRY(const std::optional<Draft> before, read(id));
+  if (!before) return std::nullopt;
+  if (change.seen_text && *change.seen_text != before->text) return fail(changed_meanwhile(id));
+  Draft draft = *before;
+  if (change.text) draft.text = *change.text;
+  if (change.text) draft.graphemes = change.graphemes;
+  const bool changes_text = draft.text != before->text;
   // Nobody approved the new text.
-  const bool is_undecided = text != draft->text && draft->status == "approved";
-  const std::string status = change.status.value_or(is_undecided ? "draft" : draft->status);
-  BOBBY_TRY(const std::string search, folded_draft(text, draft->prompt));
+  const bool is_undecided = changes_text && before->status == "approved";
+  draft.status = change.status.value_or(is_undecided ? "draft" : before->status);
   BOBBY_CHECK(follow_draft(database_, id,
-                           {.changes_text = text != draft->text,
+                           {.changes_text = changes_text,
+                            .approves = change.status == "approved",
                             .leaves_approved = change.status && *change.status != "approved",
-                            .becomes_posted = change.status && *change.status == "posted"}));
-  {
-    Run run(database_, change_);
-    run.bind(1, id).bind(2, text).bind(3, status);
-    run.bind(4, change.text ? change.graphemes : draft->graphemes).bind(5, search);
-    BOBBY_CHECK(run.next());
-    draft = draft_of(run);
-  }
+                            .becomes_posted = change.status == "posted"}));
+  BOBBY_CHECK(write(draft));
+  if (!change.status && is_undecided) BOBBY_CHECK(decide(draft, kTextChanged));
+  if (change.status && (draft.status != before->status || change.reason))
+    BOBBY_CHECK(decide(draft, change.reason.value_or("")));
+  BOBBY_TRY(std::optional<Draft> after, read(id));
   BOBBY_CHECK(transaction.commit());
-  return draft;
+  return after;
 }
 
 Result<bool> SqliteDraftStore::remove(std::int64_t id) {

@@ -26,12 +26,15 @@ class SqliteDraftStore final : public DraftStore {
  private:
   explicit SqliteDraftStore(Database database) : database_(std::move(database)) {}
   Result<void> prepare();
+  // Within the caller's lock, and for the latter two its transaction.
   Result<std::optional<Draft>> read(std::int64_t id);
+  Result<void> write(const Draft& draft);
+  Result<void> decide(const Draft& draft, std::string_view reason);
   Result<void> write_copy(const std::filesystem::path& path);
 
   std::mutex mutex_;
   Database database_;
-  Statement insert_, select_, page_, count_, change_, delete_;
+  Statement insert_, select_, page_, count_, change_, delete_, decide_;
 };
 
 }  // namespace bobby::store

@@ -108,13 +108,7 @@ std::string draft_name(std::int64_t id) {
 }  // namespace
 
 std::string_view outbox_state_name(OutboxState state) {
-  switch (state) {
-    case OutboxState::kApproved: return "approved";
-    case OutboxState::kSending: return "sending";
-    case OutboxState::kPosted: return "posted";
-    case OutboxState::kRefused: return "refused";
-  }
-  return "";
+  return kOutboxStates[static_cast<std::size_t>(state)];
 }
 
 Result<std::unique_ptr<Outbox>> Outbox::open(const std::filesystem::path& path,
@@ -206,8 +200,11 @@ Result<OutboxPost> SqliteOutbox::approve(std::int64_t draft_id, std::string_view
                  .problem = "cannot have the key of draft " + std::to_string(taken->draft_id),
                  .found = std::string(record_key)});
   BOBBY_TRY(post, one_post(database_, kApprove, draft_id, account, record_key, found.text, now));
-  BOBBY_CHECK(set_draft_status(draft_id, "approved"));
-  BOBBY_CHECK(decide({draft_id, "approved", "", found.text, now}));
+  // One that was approved on the page only lacked its key.
+  if (found.status != "approved") {
+    BOBBY_CHECK(set_draft_status(draft_id, "approved"));
+    BOBBY_CHECK(decide({draft_id, "approved", "", found.text, now}));
+  }
   BOBBY_CHECK(transaction.commit());
   return *std::move(post);
 }

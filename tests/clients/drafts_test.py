@@ -41,7 +41,9 @@ def listed(http, **params) -> list[str]:
 def test_a_draft_comes_back_as_it_went(http):
     text = 'He said "tea"\n\tÜber 👩‍👩‍👧 e\u0301 \\ \u2028 end'
     made = make(http, text=text, prompt="on tea", adapter="voice1", seed=7)
-    assert set(made) == {"id", "text", "status", "prompt", "adapter", "seed", "graphemes", "created_at", "updated_at"}
+    assert set(made) == {"id", "text", "status", "prompt", "adapter", "seed", "graphemes", "created_at", "updated_at",
+                         "post", "decision"}
+    assert made["post"] is None and made["decision"] is None
     assert made["text"] == text and made["prompt"] == "on tea" and made["adapter"] == "voice1" and made["seed"] == 7
     assert made["status"] == "draft"
     assert made["graphemes"] == 31, "a family is one, a letter with its accent is one"

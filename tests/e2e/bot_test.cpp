@@ -202,6 +202,33 @@ TEST_F(Bot, ARejectedDraftStaysBack) {
   EXPECT_TRUE(has(approved.err, "draft 99")) << "both are named: " << approved.err;
 }
 
+TEST_F(Bot, WhatWasApprovedOnThePageIsPosted) {
+  const std::int64_t id = draft("approved where no account is known");
+  {
+    const auto drafts = store::DraftStore::open(store_).value();
+    ASSERT_TRUE(drafts->update(id, {.status = "approved"}));
+  }
+  log_in("http://127.0.0.1:1");
+  EXPECT_EQ(run_json({"post", "--dry-run"})["record_key"], nullptr) << "it has none yet";
+  EXPECT_FALSE(store::Outbox::open(store_).value()->of_draft(id)->has_value());
+  ScriptedServer asleep({refused(400, "AccountDeactivated", "Account is deactivated")});
+  log_in(asleep.url());
+  EXPECT_EQ(run({"post", std::to_string(id)}).exit_code, 2);
+  ScriptedServer server({created(post_of(id).record_key)});
+  log_in(server.url());
+  const Outcome posted = run({"post", std::to_string(id)});
+  EXPECT_EQ(posted.exit_code, 0) << posted.err;
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kPosted);
+}
+
+TEST_F(Bot, AReviewShowsWhyADraftWasRejected) {
+  const std::int64_t id = draft("not me");
+  log_in("http://127.0.0.1:1");
+  EXPECT_EQ(run({"reject", std::to_string(id), "--reason", "not how I talk"}).exit_code, 0);
+  const Outcome outcome = run({"review", std::to_string(id)}, "q\n");
+  EXPECT_TRUE(has(outcome.out, ": not how I talk")) << outcome.out;
+}
+
 TEST_F(Bot, AReviewWithoutATerminalReadsLines) {
   for (const char* text : {"one of three", "two of three", "three of three"}) draft(text);
   log_in("http://127.0.0.1:1");

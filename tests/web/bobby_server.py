@@ -70,18 +70,27 @@ class BobbyServer:
             command += ["--adapter", str(adapter)]
         if self.key_file:
             command += ["--api-key-file", str(self.key_file)]
-        environment = dict(os.environ, XDG_STATE_HOME=str(self.folder / "state"),
-                           XDG_CONFIG_HOME=str(self.folder / "config"))
-        # What the tests are told by, and a developer's own settings, are not the server's.
-        for name in [name for name in environment if name.startswith("BOBBY_")]:
-            del environment[name]
         (self.folder / "state").mkdir(exist_ok=True)
         self.log = open(self.folder / "server.log", "ab")
-        self.process = subprocess.Popen(command, env=environment, cwd=self.folder, stdout=self.log,
+        self.process = subprocess.Popen(command, env=self.environment(), cwd=self.folder, stdout=self.log,
                                         stderr=self.log)
         if wait:
             self.wait_for("/ready")
         return self
+
+    def environment(self) -> dict:
+        # What the tests are told by, and a developer's own settings, are not the server's.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BOBBY_")}
+        return dict(kept, XDG_STATE_HOME=str(self.folder / "state"), XDG_CONFIG_HOME=str(self.folder / "config"))
+
+    def command(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess:
+        """`bobby WORDS`, on the server's own store."""
+        return subprocess.run([self.bobby, *words], env=self.environment(), cwd=self.folder, input=stdin, text=True,
+                              capture_output=True, timeout=120)
+
+    def start_command(self, *words: str) -> subprocess.Popen:
+        return subprocess.Popen([self.bobby, *words], env=self.environment(), cwd=self.folder, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def wait_for(self, path: str) -> None:
         until = time.monotonic() + START_SECONDS

@@ -44,8 +44,16 @@ def test_a_post_is_kept_edited_and_found(visit, view, server, drafts):
     expect(page.locator("#posts .card-text")).to_have_text("Coffee, but slower.")
     assert server.call("GET", f"/v1/drafts/{kept['id']}")["text"] == "Coffee, but slower."
 
+    # An approval is of a text: with another one it ends, and the page says so.
+    server.call("PATCH", f"/v1/drafts/{kept['id']}", {"status": "approved"})
+    visitor.press(visitor.button("Edit post 1"))
+    page.fill(".edit-field", "Coffee, and slower.")
+    visitor.press(visitor.button("Save"))
+    expect(page.locator("#notices")).to_contain_text(f"Draft {kept['id']} is a new one again")
+    assert server.call("GET", f"/v1/drafts/{kept['id']}")["status"] == "draft"
+
     visitor.press(visitor.button("In drafts"))
-    expect(shown(page)).to_have_text(["Coffee, but slower."])
+    expect(shown(page)).to_have_text(["Coffee, and slower."])
     visitor.press(visitor.button(f"Edit draft {kept['id']}"))
     page.fill("#drafts-list .edit-field", "Coffee, much slower.")
     page.reload()
@@ -72,6 +80,7 @@ def test_search_and_status(visit, view, server, drafts):
     visitor.press(visitor.button(f"Approve draft {tea['id']}"))
     expect(visitor.button(f"Approve draft {tea['id']}")).to_have_attribute("aria-pressed", "true")
     visitor.press(visitor.button(f"Reject draft {bug['id']}"))
+    visitor.press(page.locator("#reject-dialog").get_by_role("button", name="Reject"))
     expect(page.locator(f"[data-draft='{bug['id']}'] .status")).to_have_text("rejected")
     assert server.call("GET", f"/v1/drafts/{tea['id']}")["status"] == "approved"
     visitor.shot("drafts-judged")
@@ -82,6 +91,20 @@ def test_search_and_status(visit, view, server, drafts):
     visitor.press(visitor.button(f"Approve draft {tea['id']}"))
     expect(page.locator(f"[data-draft='{tea['id']}'] .status")).to_have_text("new")
     assert server.call("GET", f"/v1/drafts/{tea['id']}")["status"] == "draft"
+
+
+def test_what_was_posted_by_hand_can_be_taken_back(visit, server, drafts):
+    (draft,) = drafts("Typed into another app.")
+    server.call("PATCH", f"/v1/drafts/{draft['id']}", {"status": "posted"})
+    visitor = visit()
+    page = visitor.open("#drafts")
+    card = page.locator(f"[data-draft='{draft['id']}']")
+    expect(card.locator(".card-standing")).to_contain_text("Marked as posted just now.")
+    expect(card.get_by_role("link")).to_have_count(0)
+    expect(visitor.button(f"Approve draft {draft['id']}")).to_be_hidden()
+    visitor.press(visitor.button(f"Take back draft {draft['id']}"))
+    expect(card.locator(".status")).to_have_text("new")
+    assert server.call("GET", f"/v1/drafts/{draft['id']}")["status"] == "draft"
 
 
 def test_delete_can_be_undone_and_copy_copies(visit, view, server, drafts):

@@ -1,9 +1,11 @@
 #include "server/api/drafts_endpoint.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <fmt/format.h>
 
+#include "server/api/draft_json.h"
 #include "server/api/errors.h"
 #include "server/api/json_fields.h"
 #include "store/draft_store.h"
@@ -16,21 +18,13 @@ using boost::asio::awaitable;
 using store::Draft;
 
 constexpr std::array<std::string_view, 4> kNewFields = {"text", "prompt", "adapter", "seed"};
-constexpr std::array<std::string_view, 2> kChangeFields = {"text", "status"};
-constexpr std::array<std::string_view, 4> kQueryFields = {"query", "status", "limit", "before"};
+constexpr std::array<std::string_view, 4> kChangeFields = {"text", "status", "reason", "seen_text"};
+constexpr std::array<std::string_view, 6> kQueryFields = {"query", "status", "post",
+                                                          "ids",   "limit",  "before"};
 constexpr std::int64_t kMostGraphemes = 10000;
 constexpr std::size_t kMostBytes = 1000000;  // a grapheme may have any number of code points
+constexpr std::int64_t kMostReason = 1000;   // graphemes, too
 constexpr std::int64_t kMostOnPage = 200;
-
-Json draft_json(const Draft& draft) {
-  Json json = {{"id", draft.id},         {"text", draft.text},       {"status", draft.status},
-               {"prompt", draft.prompt}, {"adapter", draft.adapter}, {"seed", nullptr}};
-  if (draft.seed) json["seed"] = *draft.seed;
-  json["graphemes"] = draft.graphemes;
-  json["created_at"] = draft.created_at;
-  json["updated_at"] = draft.updated_at;
-  return json;
-}
 
 std::optional<std::int64_t> parse_number(std::string_view text) {
   std::int64_t value = 0;
@@ -77,6 +71,14 @@ Result<store::NewDraft> parse_new(std::string_view body) {
   return draft;
 }
 
+void check_reason(Fields& fields, const store::DraftChange& change) {
+  if (change.status != "rejected")
+    fields.report("reason", "is kept with a rejection only", "status rejected",
+                  change.status.value_or("none"));
+  else if (change.reason->size() > kMostBytes || count_graphemes(*change.reason) > kMostReason)
+    fields.report("reason", "is too long", fmt::format("at most {} characters", kMostReason));
+}
+
 Result<store::DraftChange> parse_change(std::string_view body) {
   BOBBY_TRY(const nlohmann::json object, parse_body(body));
   Fields fields(object, kChangeFields);
@@ -84,9 +86,30 @@ Result<store::DraftChange> parse_change(std::string_view body) {
   change.text = fields.text("text");
   change.status = fields.choice("status", store::kDraftStatuses);
   if (change.text) change.graphemes = check_text(fields, *change.text);
+  change.reason = fields.text("reason");
+  change.seen_text = fields.text("seen_text");
+  if (change.reason) check_reason(fields, change);
   if (!change.text && !change.status) fields.report("text", "is missing, and so is status");
   BOBBY_CHECK(fields.check());
   return change;
+}
+
+/// "3,5,8": drafts by their ids.
+std::vector<std::int64_t> parse_ids(Fields& fields, std::string_view text) {
+  std::vector<std::int64_t> ids;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const auto id = parse_number(text.substr(begin, end - begin));
+    if (!id || ids.size() == kMostOnPage) {
+      fields.report("ids", "is no list of ids",
+                    fmt::format("1 to {} whole numbers, parted by commas", kMostOnPage),
+                    fmt::format("'{}'", text.substr(0, 40)));
+      return {};
+    }
+    ids.push_back(*id);
+    begin = end + 1;
+  }
+  return ids;
 }
 
 /// The query of the list, read as strictly as a body.
@@ -102,6 +125,10 @@ Result<store::DraftQuery> parse_query(const http::Request& request) {
   query.query = fields.text("query").value_or("");
   if (fields.text("status").value_or("") != "")
     query.status = fields.choice("status", store::kDraftStatuses).value_or("");
+  if (const auto state = fields.choice("post", store::kOutboxStates))
+    query.post = static_cast<store::OutboxState>(std::ranges::find(store::kOutboxStates, *state) -
+                                                 store::kOutboxStates.begin());
+  if (const auto ids = fields.text("ids")) query.ids = parse_ids(fields, *ids);
   query.limit = fields.integer("limit", 1, kMostOnPage).value_or(query.limit);
   query.before = fields.integer("before", 0, kMostExact);
   BOBBY_CHECK(fields.check());
@@ -112,8 +139,16 @@ http::Response draft_response(const Result<Draft>& draft, int status) {
   return draft ? json_response(draft_json(*draft), status) : error_response(draft.error());
 }
 
+/// What the store says to a request that was found right: 409 where it is about what the draft
+/// became, so that whoever asks looks at it again.
+http::Response store_error_response(const Error& error) {
+  const bool is_conflict = error.code == ErrorCode::kBusy || error.code == ErrorCode::kUsage ||
+                           error.code == ErrorCode::kMismatch;
+  return is_conflict ? error_response(409, error) : error_response(error);
+}
+
 http::Response found_response(const Result<std::optional<Draft>>& draft, std::int64_t id) {
-  if (!draft) return error_response(draft.error());
+  if (!draft) return store_error_response(draft.error());
   if (!*draft) return error_response(no_such_draft(std::to_string(id)));
   return json_response(draft_json(**draft));
 }
@@ -155,7 +190,7 @@ http::Response delete_response(store::DraftStore& drafts, const http::Request& r
   const auto id = id_of(request);
   if (!id) return error_response(id.error());
   const auto removed = drafts.remove(*id);
-  if (!removed) return error_response(removed.error());
+  if (!removed) return store_error_response(removed.error());
   if (!*removed) return error_response(no_such_draft(std::to_string(*id)));
   return json_response({{"deleted", true}, {"id", *id}});
 }

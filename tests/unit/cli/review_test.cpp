@@ -57,6 +57,17 @@ TEST_F(ReviewTest, EachKeyDoesWhatItSays) {
   EXPECT_TRUE(said("draft 2 (2 of 4)"));
 }
 
+TEST_F(ReviewTest, TheLastDecisionIsShownWithItsReason) {
+  draft("one");
+  ASSERT_TRUE(outbox_->reject(1, "not how I talk", 1'764'331'651'042));
+  ASSERT_TRUE(drafts_->update(1, {.text = "two", .status = "draft", .graphemes = 3}));
+  ASSERT_TRUE(outbox_->reject(1, "not that either", 1'764'331'651'042));
+  ASSERT_TRUE(outbox_->withdraw(1, 1'764'331'651'042));
+  review({'s'});
+  EXPECT_TRUE(said("withdrawn on 2025-11-28 12:07:31 UTC\n")) << said_;
+  EXPECT_FALSE(said("not how I talk")) << "that was about another text";
+}
+
 TEST_F(ReviewTest, AnEditedDraftIsShownAgain) {
   draft("one");
   const ReviewCounts counts = review({'e', 'a'});

@@ -1,4 +1,4 @@
-// Posts, drafts, adapters, status, metrics and the page.
+// Posts, adapters, status, metrics and the page.
 
 #include <set>
 
@@ -90,50 +90,6 @@ TEST_F(Endpoints, PostsRefuseWhatCannotBe) {
   const Answer unknown = ask("POST", "/v1/posts", R"({"adapters":[{"name":"x"}]})");
   EXPECT_EQ(unknown.response.status, 404);
   EXPECT_EQ(unknown.json()["error"]["param"], "adapters");
-}
-
-TEST_F(Endpoints, DraftsAreKeptChangedAndRemoved) {
-  const Json draft =
-      ask("POST", "/v1/drafts", R"({"text":"Tea 🫖!","prompt":"tea","seed":5})").json();
-  EXPECT_EQ(draft["graphemes"], 6);
-  EXPECT_EQ(draft["status"], "draft");
-  EXPECT_EQ(draft["seed"], 5);
-  const std::string path = "/v1/drafts/" + draft["id"].dump();
-  EXPECT_EQ(ask("POST", "/v1/drafts", R"({"text":"Coffee"})").response.status, 201);
-  EXPECT_EQ(ask("GET", "/v1/drafts?query=TEA").json()["total"], 1);
-  const Json page = ask("GET", "/v1/drafts?limit=1").json();
-  EXPECT_EQ(page["data"].size(), 1u);
-  EXPECT_EQ(page["data"][0]["text"], "Coffee");
-  EXPECT_EQ(page["has_more"], true);
-  const Json changed = ask("PATCH", path, R"({"text":"Té","status":"approved"})").json();
-  EXPECT_EQ(changed["graphemes"], 2);
-  EXPECT_EQ(ask("GET", path).json(), changed);
-  EXPECT_EQ(ask("GET", "/v1/drafts?status=approved").json()["total"], 1);
-  EXPECT_EQ(ask("DELETE", path).json()["deleted"], true);
-  EXPECT_EQ(ask("DELETE", path).response.status, 404);
-  EXPECT_EQ(ask("GET", path).response.status, 404);
-}
-
-TEST_F(Endpoints, BadDraftsNameTheField) {
-  const auto field = [](const Answer& answer) {
-    EXPECT_EQ(answer.response.status, 400) << answer.response.body;
-    const Json param = answer.json()["error"]["param"];
-    return param.is_null() ? std::string() : param.get<std::string>();
-  };
-  EXPECT_EQ(field(ask("POST", "/v1/drafts", "{}")), "text");
-  EXPECT_EQ(field(ask("POST", "/v1/drafts", R"({"text":""})")), "text");
-  EXPECT_EQ(field(ask("POST", "/v1/drafts", R"({"text":1})")), "text");
-  EXPECT_EQ(field(ask("POST", "/v1/drafts", R"({"text":"a","seed":-1})")), "seed");
-  EXPECT_EQ(field(ask("POST", "/v1/drafts", R"({"text":"a","status":"draft"})")), "status");
-  EXPECT_EQ(field(ask("POST", "/v1/drafts", "{\"text\":\"" + std::string(10001, 'a') + "\"}")),
-            "text");
-  EXPECT_EQ(field(ask("PATCH", "/v1/drafts/1", "{}")), "text");
-  EXPECT_EQ(field(ask("PATCH", "/v1/drafts/1", R"({"status":"gone"})")), "status");
-  EXPECT_EQ(field(ask("GET", "/v1/drafts?limit=0")), "limit");
-  EXPECT_EQ(field(ask("GET", "/v1/drafts?limit=x")), "limit");
-  EXPECT_EQ(field(ask("GET", "/v1/drafts?page=2")), "page");
-  EXPECT_EQ(field(ask("GET", "/v1/drafts?status=x")), "status");
-  EXPECT_EQ(ask("GET", "/v1/drafts/abc").response.status, 404);
 }
 
 TEST_F(Endpoints, AdaptersAreLoadedAndTakenOut) {
