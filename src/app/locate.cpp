@@ -1,10 +1,10 @@
 #include "app/locate.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <fmt/format.h>
 
+#include "base/decimal.h"
 #include "hub/cache/cache_layout.h"
 #include "hub/cache/hub_name.h"
 #include "hub/cache/hub_settings.h"
@@ -39,12 +39,8 @@ fs::path hub_cache(const Environment& environment) {
 }
 
 std::optional<float> parse_scale(std::string_view text) {
-  float value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size() ||
-      !std::isfinite(value))
-    return std::nullopt;
-  return value;
+  const std::optional<float> value = parse_float(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 }  // namespace

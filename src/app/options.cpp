@@ -3,7 +3,10 @@
 #include <charconv>
 #include <cmath>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <optional>
+
+#include "base/decimal.h"
 
 namespace bobby {
 namespace {
@@ -31,11 +34,8 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
 }
 
 std::optional<double> parse_number(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
-    return std::nullopt;
-  return value;
+  const std::optional<double> value = parse_double(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 tl::unexpected<Error> not_a_value(std::string expected, std::string_view text) {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/decimal.h"
+
 namespace bobby {
 namespace {
 
@@ -96,11 +98,7 @@ std::optional<double> number_of(std::string_view text) {
   if (at != text.size() || !(point || exponent)) return std::nullopt;
   std::string digits = without_underscores(text);
   if (digits.starts_with('+')) digits.erase(0, 1);
-  double value = 0;
-  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-  if (parsed.ptr != digits.data() + digits.size()) return std::nullopt;
-  if (parsed.ec == std::errc::result_out_of_range) return std::numeric_limits<double>::infinity();
-  return value;
+  return parse_double(digits);
 }
 
 }  // namespace
