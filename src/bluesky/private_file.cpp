@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
+#include "base/sync_file.h"
 
 namespace bobby::bluesky {
 namespace {
@@ -32,7 +33,8 @@ Result<void> write_all(int descriptor, std::string_view bytes, const fs::path& p
     if (written <= 0) return io_error(written < 0 ? errno : EIO, path, "cannot be written");
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (::fsync(descriptor) != 0) return io_error(errno, path, "cannot be synced");
+  if (const int failed = sync_to_disk(descriptor))
+    return io_error(failed, path, "cannot be synced");
   return {};
 }
 
@@ -40,8 +42,8 @@ Result<void> sync_folder(const fs::path& folder) {
   const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (descriptor.value() < 0) return io_error(errno, folder, "cannot be opened");
   // Some file systems cannot sync a folder; a rename has happened all the same.
-  if (::fsync(descriptor.value()) != 0 && errno != EINVAL)
-    return io_error(errno, folder, "cannot be synced");
+  if (const int failed = sync_to_disk(descriptor.value()); failed != 0 && failed != EINVAL)
+    return io_error(failed, folder, "cannot be synced");
   return {};
 }
 

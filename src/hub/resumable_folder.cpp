@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <utility>
 
+#include "base/sync_file.h"
+
 namespace bobby {
 namespace {
 
@@ -60,7 +62,7 @@ std::error_code write_synced(const fs::path& path, std::string_view text) {
     if (written < 0 && errno != EINTR) error = last_error();
     if (written > 0) text.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (!error && ::fsync(file) != 0) error = last_error();
+  if (!error) error = {sync_to_disk(file), std::generic_category()};
   ::close(file);
   return error;
 }

@@ -79,8 +79,11 @@ Result<Database> Database::open(const std::filesystem::path& path,
   if (sqlite3_db_readonly(handle, "main") == 1) return fail(database.error(SQLITE_READONLY));
   // A hostile file's schema shall run nothing.
   sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-  // FULL: a commit is on the disk before it is answered.
-  BOBBY_CHECK(database.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;"));
+  // FULL: a commit is on the disk before it is answered; on Apple's systems not in its drive's
+  // cache.
+  BOBBY_CHECK(
+      database.execute("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; "
+                       "PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;"));
   return database;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/descriptor.h"
+#include "base/sync_file.h"
 
 namespace bobby::store {
 namespace {
@@ -58,7 +59,8 @@ Result<void> make_private(const fs::path& path) {
 Result<void> flush_file(const fs::path& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.value() < 0) return system_error(path, "cannot be opened", errno);
-  if (::fsync(file.value()) != 0) return system_error(path, "cannot be written", errno);
+  if (const int failed = sync_to_disk(file.value()))
+    return system_error(path, "cannot be written", failed);
   return {};
 }
 

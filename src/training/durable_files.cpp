@@ -9,6 +9,8 @@
 #include <system_error>
 #include <unistd.h>
 
+#include "base/sync_file.h"
+
 namespace bobby {
 namespace {
 
@@ -66,7 +68,7 @@ bool exchange_names(const fs::path& one, const fs::path& other) {
 Result<void> sync_path(const fs::path& path, int flags) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
   if (descriptor < 0) return io_error(errno, path, "cannot be opened");
-  const int failed = ::fsync(descriptor) == 0 ? 0 : errno;
+  const int failed = sync_to_disk(descriptor);
   ::close(descriptor);
   // Some file systems cannot sync a folder; a rename has happened all the same.
   if (failed != 0 && !(flags == O_DIRECTORY && failed == EINVAL))
@@ -96,7 +98,9 @@ Result<void> write_file_durably(const fs::path& path, std::string_view bytes) {
       ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (descriptor < 0) return io_error(errno, path, "cannot be written");
   Result<void> written = write_all(descriptor, bytes, path);
-  if (written && ::fsync(descriptor) != 0) written = io_error(errno, path, "cannot be synced");
+  if (written)
+    if (const int failed = sync_to_disk(descriptor))
+      written = io_error(failed, path, "cannot be synced");
   ::close(descriptor);
   if (written) written = rename_to(partial, path);
   if (!written) {
@@ -193,7 +197,8 @@ Result<void> AppendFile::append(std::string_view bytes) {
 }
 
 Result<void> AppendFile::sync() {
-  if (::fsync(descriptor_) != 0) return io_error(errno, path_, "cannot be synced");
+  if (const int failed = sync_to_disk(descriptor_))
+    return io_error(failed, path_, "cannot be synced");
   return {};
 }
 

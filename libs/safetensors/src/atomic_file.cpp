@@ -24,11 +24,21 @@ fs::path temporary_name(const fs::path& folder) {
                    std::to_string(counter.fetch_add(1)) + ".tmp");
 }
 
+// 0, or what errno says. On Apple's systems fsync() leaves the bytes in the drive's own cache, and
+// F_FULLFSYNC, which does not, is unknown to some file systems.
+int sync_to_disk(const Descriptor& descriptor) {
+#if defined(F_FULLFSYNC)
+  if (::fcntl(descriptor.get(), F_FULLFSYNC) == 0) return 0;
+#endif
+  return ::fsync(descriptor.get()) == 0 ? 0 : errno;
+}
+
 Result<void> sync_folder(const fs::path& folder) {
   const Descriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // Some file systems cannot sync a folder (EINVAL); the rename has happened all the same.
-  if (descriptor && ::fsync(descriptor.get()) != 0 && errno != EINVAL)
-    return fail(system_error(errno, folder.string(), "cannot sync the folder"));
+  const int failed = descriptor ? sync_to_disk(descriptor) : 0;
+  if (failed != 0 && failed != EINVAL)
+    return fail(system_error(failed, folder.string(), "cannot sync the folder"));
   return {};
 }
 
@@ -46,6 +56,10 @@ Result<AtomicFile> AtomicFile::create(const fs::path& target, unsigned mode, boo
     Descriptor descriptor(
         ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
     if (descriptor) {
+#ifdef __APPLE__
+      // Here the system itself is told to keep nothing of what is written.
+      if (write_behind) ::fcntl(descriptor.get(), F_NOCACHE, 1);
+#endif
       AtomicFile file(target, std::move(temporary), std::move(descriptor));
       if (write_behind) file.behind_.emplace();
       return file;
@@ -103,8 +117,8 @@ void AtomicFile::write_out(std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<void> AtomicFile::commit() {
-  if (::fsync(descriptor_.get()) != 0)
-    return fail(system_error(errno, target_.string(), "cannot sync the file"));
+  if (const int failed = sync_to_disk(descriptor_))
+    return fail(system_error(failed, target_.string(), "cannot sync the file"));
 #ifdef __linux__
   if (behind_) ::posix_fadvise(descriptor_.get(), 0, 0, POSIX_FADV_DONTNEED);
 #endif

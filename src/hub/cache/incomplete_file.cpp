@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/sync_file.h"
+
 namespace bobby::hub {
 namespace {
 
@@ -107,7 +109,10 @@ Result<bool> IncompleteFile::is_whole(const std::string& etag, const net::Watch&
 }
 
 Result<void> IncompleteFile::rename_to(const std::filesystem::path& blob) {
-  if (::fsync(file_) != 0) return failed("cannot be written");
+  if (const int error = sync_to_disk(file_)) {
+    errno = error;
+    return failed("cannot be written");
+  }
   if (::rename(path_.c_str(), blob.c_str()) != 0) return failed("cannot be put in place");
   return {};
 }
