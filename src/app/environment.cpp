@@ -1,14 +1,29 @@
 #include "app/environment.h"
 
+#if defined(__APPLE__)
+#include <crt_externs.h>
+#else
 #include <unistd.h>
 
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX declares it nowhere
+#endif
 
 namespace bobby {
+namespace {
+
+char** process_environment() {
+#if defined(__APPLE__)
+  return *_NSGetEnviron();  // a shared library sees no `environ`
+#else
+  return environ;
+#endif
+}
+
+}  // namespace
 
 Environment Environment::of_process() {
   std::map<std::string, std::string, std::less<>> variables;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+  for (char** entry = process_environment(); entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const auto equals = text.find('=');
     if (equals == std::string_view::npos) continue;

@@ -5,6 +5,11 @@
 #include <string>
 #include <unistd.h>
 
+#if defined(__APPLE__)
+#include <mach/mach.h>
+#include <sys/sysctl.h>
+#endif
+
 #include "base/cgroup.h"
 
 namespace bobby {
@@ -19,6 +24,26 @@ std::optional<std::uint64_t> number_in(const fs::path& file) {
   return std::nullopt;  // not there, or "max"
 }
 
+#if defined(__APPLE__)
+// What the system can give without writing anything out; the machine's whole memory when it does
+// not say.
+std::uint64_t mem_available() {
+  vm_statistics64_data_t pages = {};
+  mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
+  const mach_port_t host = mach_host_self();
+  vm_size_t page = 0;
+  const bool known =
+      host_page_size(host, &page) == KERN_SUCCESS &&
+      host_statistics64(host, HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&pages), &count) ==
+          KERN_SUCCESS;
+  mach_port_deallocate(mach_task_self(), host);
+  if (known)
+    return (std::uint64_t{pages.free_count} + pages.inactive_count + pages.purgeable_count) * page;
+  std::uint64_t bytes = 0;
+  std::size_t size = sizeof bytes;
+  return ::sysctlbyname("hw.memsize", &bytes, &size, nullptr, 0) == 0 ? bytes : 0;
+}
+#else
 std::uint64_t mem_available() {
   std::ifstream stream("/proc/meminfo");
   std::uint64_t kilobytes = 0;
@@ -30,6 +55,7 @@ std::uint64_t mem_available() {
              ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size)
              : 0;
 }
+#endif
 
 }  // namespace
 

@@ -14,6 +14,8 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace bobby {
@@ -23,6 +25,13 @@ namespace {
 // competing process run. After about a millisecond of both there is no work coming soon.
 constexpr int kPauses = 2000;
 constexpr int kYields = 1000;
+
+// What two processors may not write at once without waiting for each other.
+#if defined(__APPLE__) && defined(__aarch64__)
+constexpr std::size_t kCacheLine = 128;
+#else
+constexpr std::size_t kCacheLine = 64;
+#endif
 
 void pause_processor() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -48,7 +57,7 @@ bool wait_awake(const Ready& ready, int yields) {
 }
 
 /// A thread's part of the range, in blocks. Its owner and its thieves take from the front.
-struct alignas(64) Share {
+struct alignas(kCacheLine) Share {
   std::atomic<std::int64_t> next{0};
   std::int64_t end = 0;
 };
@@ -83,8 +92,8 @@ struct ThreadPool::State {
   int threads;
   std::vector<Share> shares;
   Job job;
-  alignas(64) std::atomic<std::uint32_t> gate{0};
-  alignas(64) std::atomic<std::uint32_t> epoch{0};  // jobs announced so far
+  alignas(kCacheLine) std::atomic<std::uint32_t> gate{0};
+  alignas(kCacheLine) std::atomic<std::uint32_t> epoch{0};  // jobs announced so far
   std::atomic<bool> stop{false};
   std::atomic<int> sleepers{0};
   std::mutex mutex;
@@ -193,6 +202,13 @@ int ThreadPool::available_processors() {
   // Rounded down: a thread more than the quota pays for is stopped in the middle of its work.
   if (const auto quota = cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup"))
     processors = std::min(processors, static_cast<int>(std::min(*quota, 1e6)));
+#elif defined(__APPLE__)
+  // The fast ones alone: the others would hold up each step at its end. Intel's have no such
+  // levels.
+  int fast = 0;
+  std::size_t size = sizeof fast;
+  if (::sysctlbyname("hw.perflevel0.logicalcpu", &fast, &size, nullptr, 0) == 0 && fast > 0)
+    processors = std::min(processors, fast);
 #endif
   return std::max(processors, 1);
 }

@@ -1,5 +1,6 @@
 #include "hub/page_stream.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,6 +27,25 @@ Bytes pages_of(Bytes bytes) {
 void advise(Bytes pages, int advice) {
   ::madvise(const_cast<std::byte*>(pages.data()), pages.size(), advice);
 }
+
+/// Where the bytes begin in their file.
+::off_t place_of(const PageStream::Part& part) {
+  const auto* first = part.file->tensors().front().data.data();
+  return static_cast<::off_t>(static_cast<std::uint64_t>(part.bytes.data() - first) +
+                              part.file->data_begin());
+}
+
+#ifdef __APPLE__
+/// Has the part read in one piece: touching its pages would read it in many.
+void read_part(const PageStream::Part& part, int file) {
+  constexpr std::size_t kMost = std::size_t{1} << 30;  // a call's count is an int
+  for (std::size_t at = 0; file >= 0 && at < part.bytes.size(); at += kMost) {
+    ::radvisory wanted = {.ra_offset = place_of(part) + static_cast<::off_t>(at),
+                          .ra_count = static_cast<int>(std::min(kMost, part.bytes.size() - at))};
+    ::fcntl(file, F_RDADVISE, &wanted);
+  }
+}
+#endif
 
 /// Returns once the pages are in memory and mapped.
 void populate(Bytes pages) {
@@ -69,7 +89,12 @@ void PageStream::read_ahead() {
       changed_.wait(lock, [&] { return stopped_ || i <= dropped_ + ahead_; });
       if (stopped_) return;
     }
-    if (!parts_[i].bytes.empty()) populate(pages_of(parts_[i].bytes));
+    if (!parts_[i].bytes.empty()) {
+#ifdef __APPLE__
+      read_part(parts_[i], descriptors_.at(parts_[i].file));
+#endif
+      populate(pages_of(parts_[i].bytes));
+    }
     {
       const std::lock_guard lock(mutex_);
       read_ = i + 1;
@@ -94,10 +119,9 @@ void PageStream::drop(std::size_t index) {
     advise(pages, MADV_DONTNEED);
 #ifdef __linux__
     // From the file's start: pages come in larger pieces, which go only when none of them is used.
-    const Bytes first = part.file->tensors().front().data;
-    const auto length = static_cast<std::uint64_t>(end - first.data()) + part.file->data_begin();
+    const ::off_t length = place_of(part) + static_cast<::off_t>(part.bytes.size());
     if (const int file = descriptors_.at(part.file); file >= 0)
-      ::posix_fadvise(file, 0, static_cast<::off_t>(length), POSIX_FADV_DONTNEED);
+      ::posix_fadvise(file, 0, length, POSIX_FADV_DONTNEED);
 #endif
   }
   {
