@@ -1,6 +1,7 @@
 // bobby bot approve: drafts that may go out.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "app/bot/account.h"

@@ -1,6 +1,7 @@
 // bobby completions: scripts for bash, zsh and fish, from the command and option tables.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <set>
 
 #include "app/suggest.h"

@@ -1,6 +1,7 @@
 // bobby config: each setting, its value and where it came from.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"

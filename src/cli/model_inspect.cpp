@@ -1,6 +1,7 @@
 // bobby model inspect: what a model folder holds, from its headers alone.
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
