@@ -92,7 +92,7 @@ Result<nlohmann::json> read_json_object(const std::filesystem::path& path) {
   text << stream.rdbuf();
   if (!stream)
     return fail({.code = ErrorCode::kIo, .where = path.string(), .problem = "cannot be read"});
-  return parse_json_object(text.view(), path.string());
+  return parse_json_object(text.str(), path.string());
 }
 
 const nlohmann::json* JsonObject::find(std::string_view key) const {
