@@ -4,7 +4,7 @@ BUILD := build/$(PRESET)
 BOBBY := $(BUILD)/bin/bobby
 PROMPT ?= write about coffee
 
-.PHONY: post test bench fmt lint build setup-build setup-test clean
+.PHONY: post test bench fmt lint check-macos build setup-build setup-test clean
 
 post: setup-build build  ## build, fetch the demo model, print three posts in the demo voice
 	@tools/demo_model.sh $(BOBBY)
@@ -23,6 +23,10 @@ fmt:  ## format every C++ file in place
 
 lint: setup-test  ## formatting, clang-tidy, include directions
 	@tools/lint.sh tidy
+
+check-macos: setup-test  ## everything compiled for Apple silicon, without a Mac; nothing linked
+	@cmake --preset macos-check -DBOBBY_MACOS_HEADERS="$$(tools/macos_headers.sh)" >/dev/null
+	@cmake --build --preset macos-check
 
 build: $(BUILD)/build.ninja
 	@cmake --build --preset $(PRESET) --target bobby -- --quiet

@@ -3,7 +3,8 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)            # fmt::fmt
 find_package(nlohmann_json REQUIRED)  # nlohmann_json::nlohmann_json
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # OpenSSL::Crypto
-find_path(TL_EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)  # header only, on the default path
+find_path(TL_EXPECTED_INCLUDE_DIR tl/expected.hpp REQUIRED)  # header only
+target_include_directories(bobby_flags SYSTEM INTERFACE ${TL_EXPECTED_INCLUDE_DIR})
 if(BOBBY_KERNELS_ONLY)
   return()  # a cross-compiler's distribution has fewer: libsimdjson-dev is there for one architecture
 endif()
@@ -18,9 +19,13 @@ pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)     # PkgConfig::libzi
 find_package(CURL 7.85 REQUIRED)       # CURL::libcurl
 find_package(LibXml2 REQUIRED)           # LibXml2::LibXml2
 find_package(SQLite3 3.37 REQUIRED)     # SQLite::SQLite3
-find_package(yaml-cpp REQUIRED)         # yaml-cpp
+find_package(yaml-cpp REQUIRED)         # yaml-cpp::yaml-cpp, which 0.7 calls yaml-cpp
+if(NOT TARGET yaml-cpp::yaml-cpp)
+  add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
+endif()
 find_package(date REQUIRED)             # date::date-tz: time zones, which g++ 12 has not
-find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)     # header only, on the default path
+find_path(TOMLPLUSPLUS_INCLUDE_DIR toml++/toml.h REQUIRED)     # header only
+target_include_directories(bobby_flags SYSTEM INTERFACE ${TOMLPLUSPLUS_INCLUDE_DIR})
 if(BOBBY_MLX)
   find_package(MLX REQUIRED)            # mlx: Homebrew's, or a Python package's (tools/mlx_packages.sh)
 endif()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build needs, or prints the one command that does when it may not.
-# Usage: tools/setup.sh [test]   ("test" adds what only the tests and the linters need)
+# Usage: tools/setup.sh [test|metal]   ("test" adds what only the tests and the linters need, "metal" MLX on a Mac)
 set -eu
 
 build="build-essential cmake ninja-build ccache pkg-config git ca-certificates python3 python3-pip
@@ -11,10 +11,14 @@ tests="python3-venv chromium libbenchmark-dev clang clang-format clang-tidy libc
 # The NEON kernels are cross-compiled on x86-64 and run under qemu.
 cross="g++-aarch64-linux-gnu qemu-user libfmt-dev:arm64 libgtest-dev:arm64 libssl-dev:arm64"
 brews="cmake ninja ccache pkg-config simdjson nlohmann-json cli11 fmt pcre2 utf8proc libzip
-  tomlplusplus tl-expected sqlite openssl@3 yaml-cpp howard-hinnant-date boost curl libxml2 googletest google-benchmark"
+  tomlplusplus tl-expected sqlite openssl@3 yaml-cpp howard-hinnant-date boost curl libxml2 googletest"
 
 if [ "$(uname -s)" = Darwin ]; then
   command -v brew >/dev/null || { echo "setup: Homebrew is needed: see brew.sh" >&2; exit 1; }
+  case ${1:-} in
+    test) brews="$brews google-benchmark" ;;
+    metal) brews="$brews mlx" ;;
+  esac
   for formula in $brews; do
     brew list --versions "$formula" >/dev/null 2>&1 || brew install "$formula"
   done

@@ -1,4 +1,4 @@
-"""exports_test.py NM LIBRARY HEADER: libbobby.so shows the C functions of HEADER and bobby::v1, and nothing else."""
+"""exports_test.py NM LIBRARY HEADER: libbobby shows the C functions of HEADER and bobby::v1, and nothing else."""
 
 import re
 import subprocess
@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 nm, library, header = sys.argv[1:]
-lines = subprocess.run([nm, "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
-found = {line.split()[-1] for line in lines.splitlines()}
+apple = sys.platform == "darwin"  # whose names have one "_" more
+options = ["-gU"] if apple else ["-D", "--defined-only"]
+lines = subprocess.run([nm, *options, library], check=True, capture_output=True, text=True).stdout
+found = {line.split()[-1].removeprefix("_" if apple else "") for line in lines.splitlines() if line.strip()}
 declared = set(re.findall(r"\b(bobby_[a-z_]+)\(", re.sub(r"/\*.*?\*/", "", Path(header).read_text(), flags=re.S)))
 # The Itanium ABI's names of what lies in bobby::v1, and of its one exception type.
 public = re.compile(r"_Z(T[ISV])?NK?5bobby2v1")
