@@ -62,6 +62,14 @@ for test in base/thread_pool_test store/store_test generation/generator_test ser
   build/tsan/tests/unit/$test
 done
 
+if [ "$(uname -s)" = Linux ]; then
+  say "macos: what asks the system, compiled for Apple silicon (make check-macos: everything)"
+  cmake --preset macos-check -DBOBBY_MACOS_HEADERS="$(tools/macos_headers.sh)" >/dev/null
+  # NAME^ is what is made of the source NAME.
+  cmake --build --preset macos-check --target bobby_base safetensors_cpp bobby_backend_cpu bobby_store bobby_hub_cache \
+    bobby_http $(git grep -l __APPLE__ -- 'src/*.cpp' | sed "s|.*|$PWD/&^|") -- --quiet
+fi
+
 say "aarch64: NEON kernels under qemu"
 cmake --preset aarch64 >/dev/null
 cmake --build --preset aarch64 -- --quiet
