@@ -25,7 +25,7 @@ lint: setup-test  ## formatting, clang-tidy, include directions
 	@tools/lint.sh tidy
 
 check-macos: setup-test  ## everything compiled for Apple silicon, without a Mac; nothing linked
-	@cmake --preset macos-check -DBOBBY_MACOS_HEADERS="$$(tools/macos_headers.sh)" >/dev/null
+	@cmake --preset macos-check -DBOBBY_MACOS_HEADERS="$$(tools/macos_headers.sh)" -DMLX_HEADERS="$$(tools/mlx_packages.sh)/include" >/dev/null
 	@cmake --build --preset macos-check
 
 build: $(BUILD)/build.ninja

@@ -44,8 +44,8 @@ if [ "$(uname -m)" = x86_64 ] || [ "$(uname -s)" = Darwin ]; then
   say "mlx: the backend on the device that MLX has here, against the reference and mlx-lm's goldens"
   cmake --preset mlx -DBOBBY_WERROR=ON -DCMAKE_PREFIX_PATH="$(tools/mlx_packages.sh)" >/dev/null
   cmake --build --preset mlx --target bobby tests/mlx/all models_parity_test demo_greedy_test e2e_cli_test -- --quiet
-  ctest --preset mlx -j "$(nproc)" -L mlx
-  ctest --preset mlx -j "$(nproc)" -R '(/mlx|_mlx|Cli.AbsentBackends)'
+  ctest --preset mlx -j "$jobs" -L mlx
+  ctest --preset mlx -j "$jobs" -R '(/mlx|_mlx|Cli.AbsentBackends)'
 fi
 
 say "asan: address and undefined-behaviour sanitizers"
@@ -64,10 +64,11 @@ done
 
 if [ "$(uname -s)" = Linux ]; then
   say "macos: what asks the system, compiled for Apple silicon (make check-macos: everything)"
-  cmake --preset macos-check -DBOBBY_MACOS_HEADERS="$(tools/macos_headers.sh)" >/dev/null
+  cmake --preset macos-check -DBOBBY_MACOS_HEADERS="$(tools/macos_headers.sh)" \
+    -DMLX_HEADERS="$(tools/mlx_packages.sh)/include" >/dev/null
   # NAME^ is what is made of the source NAME.
-  cmake --build --preset macos-check --target bobby_base safetensors_cpp bobby_backend_cpu bobby_store bobby_hub_cache \
-    bobby_http $(git grep -l __APPLE__ -- 'src/*.cpp' | sed "s|.*|$PWD/&^|") -- --quiet
+  cmake --build --preset macos-check --target bobby_base safetensors_cpp bobby_backend_cpu bobby_backend_mlx bobby_store \
+    bobby_hub_cache bobby_http $(git grep -l __APPLE__ -- 'src/*.cpp' | sed "s|.*|$PWD/&^|") -- --quiet
 fi
 
 say "aarch64: NEON kernels under qemu"

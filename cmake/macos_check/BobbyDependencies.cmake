@@ -19,6 +19,11 @@ foreach(header ${openssl})
 endforeach()
 
 target_include_directories(bobby_flags SYSTEM INTERFACE ${headers})
+if(BOBBY_MLX)
+  find_path(MLX_HEADERS mlx/mlx.h REQUIRED NO_CMAKE_FIND_ROOT_PATH)  # those of any system: tools/mlx_packages.sh
+  add_library(mlx INTERFACE IMPORTED GLOBAL)
+  target_include_directories(mlx SYSTEM INTERFACE ${MLX_HEADERS})
+endif()
 foreach(target fmt::fmt nlohmann_json::nlohmann_json OpenSSL::Crypto simdjson::simdjson tl::expected CLI11::CLI11
                Boost::headers PkgConfig::pcre2 PkgConfig::utf8proc PkgConfig::libzip CURL::libcurl LibXml2::LibXml2
                SQLite::SQLite3 yaml-cpp::yaml-cpp date::date-tz Threads::Threads GTest::gtest GTest::gtest_main
