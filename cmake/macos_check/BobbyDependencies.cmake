@@ -3,7 +3,7 @@
 # system's own lie in the same folder.
 set(headers ${CMAKE_BINARY_DIR}/headers)
 file(MAKE_DIRECTORY ${headers}/openssl)
-foreach(name CLI benchmark boost curl date fmt gtest libxml nlohmann pcre2.h simdjson.h sqlite3.h tl toml++
+foreach(name CLI benchmark boost curl date fmt gtest libxml nlohmann pcre2.h simdjson.h sqlite3.h tl toml++ unicode
              utf8proc.h yaml-cpp zip.h zipconf.h)
   file(GLOB found /usr/include/${name} /usr/include/*-linux-gnu/${name} /usr/include/libxml2/${name})
   if(NOT found)
