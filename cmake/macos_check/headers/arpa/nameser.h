@@ -1,4 +1,5 @@
-/* What txt_lookup.cpp uses of macOS's <arpa/nameser.h>, which the fetched headers lack. Compiled, never linked. */
+/* What txt_lookup.cpp uses of macOS's <arpa/nameser.h>, which the fetched headers lack. Compiled,
+ * never linked. */
 #pragma once
 #include <sys/types.h>
 
