@@ -14,8 +14,8 @@ constexpr double kBig = 1e6;
 constexpr double kSeedMax = 9007199254740991.0;  // 2^53 - 1: survives JSON readers that use doubles
 constexpr double kIdMax = 2147483647.0;
 
-constexpr std::array<std::string_view, 6> kIsas = {"portable", "neon",        "avx2",
-                                                   "avx512",   "avx512-vnni", "amx"};
+constexpr std::array<std::string_view, 8> kIsas = {
+    "portable", "neon", "neon-dotprod", "neon-i8mm", "avx2", "avx512", "avx512-vnni", "amx"};
 constexpr std::array<std::string_view, 2> kActivationFormats = {"q15", "int8"};
 constexpr std::array<std::string_view, 3> kKvFormats = {"f16", "f32", "int8"};
 constexpr std::array<std::string_view, 2> kRoundings = {"gpu", "cpu"};

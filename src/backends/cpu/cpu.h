@@ -10,10 +10,10 @@
 namespace bobby {
 
 /// Instruction sets that the CPU kernels are written for, slowest first.
-enum class CpuIsa { kPortable, kNeon, kAvx2, kAvx512, kAvx512Vnni, kAmx };
+enum class CpuIsa { kPortable, kNeon, kNeonDotprod, kNeonI8mm, kAvx2, kAvx512, kAvx512Vnni, kAmx };
 
-/// "portable", "neon", "avx2", "avx512", "avx512-vnni", "amx": the values of --isa and
-/// BOBBY_CPU_ISA.
+/// "portable", "neon", "neon-dotprod", "neon-i8mm", "avx2", "avx512", "avx512-vnni", "amx": the
+/// values of --isa and BOBBY_CPU_ISA.
 std::string_view isa_name(CpuIsa isa);
 std::optional<CpuIsa> parse_isa(std::string_view name);
 

@@ -11,14 +11,20 @@
 #if defined(__x86_64__) && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace bobby {
 namespace {
 
-constexpr std::array<std::pair<CpuIsa, std::string_view>, 6> kNames = {{
+constexpr std::array<std::pair<CpuIsa, std::string_view>, 8> kNames = {{
     {CpuIsa::kPortable, "portable"},
     {CpuIsa::kNeon, "neon"},
+    {CpuIsa::kNeonDotprod, "neon-dotprod"},
+    {CpuIsa::kNeonI8mm, "neon-i8mm"},
     {CpuIsa::kAvx2, "avx2"},
     {CpuIsa::kAvx512, "avx512"},
     {CpuIsa::kAvx512Vnni, "avx512-vnni"},
@@ -40,6 +46,39 @@ bool has_amx() {
   return false;
 #endif
 }
+#endif
+
+#if defined(__aarch64__)
+// Extensions that come one on top of the other in all processors that have them.
+#if defined(__linux__)
+bool has_dotprod() {
+  constexpr unsigned long kDotProduct = 1ul << 20;  // HWCAP_ASIMDDP
+  return (getauxval(AT_HWCAP) & kDotProduct) != 0;
+}
+bool has_i8mm() {
+  constexpr unsigned long kInt8Matrix = 1ul << 13;  // HWCAP2_I8MM
+  return (getauxval(AT_HWCAP2) & kInt8Matrix) != 0;
+}
+#elif defined(__APPLE__)
+bool has_feature(const char* name) {
+  int value = 0;
+  std::size_t size = sizeof value;
+  return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
+}
+bool has_dotprod() {
+  return has_feature("hw.optional.arm.FEAT_DotProd");
+}
+bool has_i8mm() {
+  return has_feature("hw.optional.arm.FEAT_I8MM");
+}
+#else
+bool has_dotprod() {
+  return false;
+}
+bool has_i8mm() {
+  return false;
+}
+#endif
 #endif
 
 std::string available_names() {
@@ -79,6 +118,9 @@ std::vector<CpuIsa> available_isas() {
   if (has_amx()) isas.push_back(CpuIsa::kAmx);
 #elif defined(__aarch64__)
   isas.push_back(CpuIsa::kNeon);  // every 64-bit ARM processor has it
+  if (!has_dotprod()) return isas;
+  isas.push_back(CpuIsa::kNeonDotprod);
+  if (has_i8mm()) isas.push_back(CpuIsa::kNeonI8mm);
 #endif
   return isas;
 }
@@ -113,6 +155,8 @@ const CpuOps& ops_for(CpuIsa isa) {
   if (isa == CpuIsa::kAvx2) return kAvx2Ops;
   if (isa == CpuIsa::kAvx512 || isa == CpuIsa::kAvx512Vnni || isa == CpuIsa::kAmx)
     return kAvx512Ops;
+#elif defined(__aarch64__)
+  if (isa != CpuIsa::kPortable) return kNeonOps;
 #endif
   return kPortableOps;
 }

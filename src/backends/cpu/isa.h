@@ -12,8 +12,8 @@ namespace bobby::cpu {
 /// kUnsupported for one that is not available here, kUsage for a name that is none.
 Result<CpuIsa> select_isa(std::optional<CpuIsa> asked);
 
-/// The table of an available instruction set. NEON is what the compiler makes of the portable one;
-/// VNNI has nothing to add to AVX-512 here.
+/// The table of an available instruction set. VNNI has nothing to add to AVX-512 here, nor have
+/// NEON's products of bytes.
 const CpuOps& ops_for(CpuIsa isa);
 
 }  // namespace bobby::cpu

@@ -18,6 +18,8 @@ const QuantizeKernels& kernels_of(CpuIsa isa) {
 #if defined(__x86_64__)
   if (isa == CpuIsa::kAvx2) return cpu::kAvx2Quantize;
   if (isa != CpuIsa::kPortable) return cpu::kAvx512Quantize;
+#elif defined(__aarch64__)
+  if (isa != CpuIsa::kPortable) return cpu::kNeonQuantize;
 #endif
   return cpu::kPortableQuantize;
 }

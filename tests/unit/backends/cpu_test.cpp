@@ -23,8 +23,9 @@ std::string kernels(const CpuOptions& options) {
 }
 
 TEST(CpuIsaTest, NamesGoBothWays) {
-  for (const CpuIsa isa : {CpuIsa::kPortable, CpuIsa::kNeon, CpuIsa::kAvx2, CpuIsa::kAvx512,
-                           CpuIsa::kAvx512Vnni, CpuIsa::kAmx})
+  for (const CpuIsa isa :
+       {CpuIsa::kPortable, CpuIsa::kNeon, CpuIsa::kNeonDotprod, CpuIsa::kNeonI8mm, CpuIsa::kAvx2,
+        CpuIsa::kAvx512, CpuIsa::kAvx512Vnni, CpuIsa::kAmx})
     EXPECT_EQ(parse_isa(isa_name(isa)), isa);
   EXPECT_EQ(parse_isa("sse9"), std::nullopt);
 }

@@ -305,7 +305,7 @@ TEST_P(LinearTest, SameBitsOnEveryInstructionSet) {
   for (const WeightFormat& format : all_formats()) {
     const WeightBytes weight(format, 19, cols, random_);  // more rows than one panel holds
     const Case c{{&weight}, {}};
-    for (const std::int64_t rows : {1, 5, 19}) {
+    for (const std::int64_t rows : {1, 2, 5, 19}) {
       const auto x = random_.activations(rows * cols);
       expect_same_bits(
           run_engine(GetParam(), 1, c, x, rows)[0],

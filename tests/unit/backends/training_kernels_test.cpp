@@ -19,7 +19,7 @@ const Kernels& kernels_of(CpuIsa isa) {
   if (isa == CpuIsa::kAvx2) return cpu::kAvx2Training;
   if (isa != CpuIsa::kPortable) return cpu::kAvx512Training;
 #elif defined(__aarch64__)
-  if (isa == CpuIsa::kNeon) return cpu::kNeonTraining;
+  if (isa != CpuIsa::kPortable) return cpu::kNeonTraining;
 #endif
   return cpu::kPortableTraining;
 }

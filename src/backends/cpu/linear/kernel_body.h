@@ -7,7 +7,7 @@
 //   zero_i, zero_f, load_words(bytes), spread<bits>(bytes): 32 values of 3, 5 or 6 bits,
 //   field<bits, i>(words), dot<lanes>(acc, words, x): acc + products, each product in a lane of its
 //   own group, reduce<lanes>(I32[lanes]): sums of `lanes` adjacent lanes = sixteen sums in order,
-//   to_float, mul, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold(F32);
+//   to_float, mul, load_f(float*), and what dense_body.h wants;
 //   with BOBBY_MASKED_LOADS also load_words_part(bytes, count) and load_as_part<type>(bytes,
 //   count), which read `count` and no more;
 //   with BOBBY_BYTE_WORDS byte_field<bits, i>(words) and dot_bytes(acc, words, x): 64 products of
@@ -15,16 +15,7 @@
 
 #include "backends/cpu/linear/kernels.h"
 #include "backends/cpu/linear/quantize_group.h"
-
-// Loops over vectors in registers must be unrolled; where a vector is an array (portable), and in a
-// sanitized build, unrolling only costs minutes of compile time.
-#if defined(BOBBY_VECTORS_IN_REGISTERS) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define BOBBY_UNROLL(n) _Pragma(BOBBY_UNROLL_TEXT(GCC unroll n))
-#define BOBBY_UNROLL_TEXT(text) #text
-#else
-#define BOBBY_UNROLL(n)
-#endif
+#include "backends/cpu/linear/unroll.h"
 
 namespace bobby::cpu {
 namespace {
@@ -379,77 +370,7 @@ std::size_t quant_scratch(const QuantArgs& a) {
   return for_format<QuantScratch>(a);
 }
 
-// ---- Dense products -------------------------------------------------------------------------
-
-template <int kType, int kRows>
-inline void dense_row(const DenseArgs& a, std::int64_t row, std::int64_t x_row) {
-  constexpr int kElement = kType == kF32 ? 4 : 2;
-  const unsigned char* weight = a.weight + row * a.weight_stride;
-  const float* x = a.x + x_row * a.x_stride;
-  V::F32 low[kRows];
-  V::F32 high[kRows];
-  for (int m = 0; m < kRows; ++m) low[m] = high[m] = V::zero_f();
-  std::int64_t k = 0;
-  for (; k + 32 <= a.cols; k += 32) {
-    const V::F32 first = V::template load_as<kType>(weight + k * kElement);
-    const V::F32 second = V::template load_as<kType>(weight + (k + 16) * kElement);
-    BOBBY_UNROLL(8)
-    for (int m = 0; m < kRows; ++m) {
-      low[m] = V::fma(first, V::load_f(x + m * a.x_stride + k), low[m]);
-      high[m] = V::fma(second, V::load_f(x + m * a.x_stride + k + 16), high[m]);
-    }
-  }
-  if (const std::int64_t left = a.cols - k; left > 0) {
-    alignas(64) unsigned char weights[32 * 4] = {};
-    __builtin_memcpy(weights, weight + k * kElement, left * kElement);
-    const V::F32 first = V::template load_as<kType>(weights);
-    const V::F32 second = V::template load_as<kType>(weights + 16 * kElement);
-    for (int m = 0; m < kRows; ++m) {
-      alignas(64) float xs[32] = {};
-      __builtin_memcpy(xs, x + m * a.x_stride + k, left * sizeof(float));
-      low[m] = V::fma(first, V::load_f(xs), low[m]);
-      high[m] = V::fma(second, V::load_f(xs + 16), high[m]);
-    }
-  }
-  for (int m = 0; m < kRows; ++m) {
-    a.out[(x_row + m) * a.out_stride + row] = V::fold(V::add(low[m], high[m]));
-  }
-}
-
-template <int kType>
-void dense_rows(const DenseArgs& a) {
-  std::int64_t m = 0;
-  for (; m + 4 <= a.x_rows; m += 4) {
-    for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, 4>(a, row, m);
-  }
-  for (; m < a.x_rows; ++m) {
-    for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, 1>(a, row, m);
-  }
-}
-
-void dense(const DenseArgs& a) {
-  switch (a.element_type) {
-    case kF16: return dense_rows<kF16>(a);
-    case kBF16: return dense_rows<kBF16>(a);
-    default: return dense_rows<kF32>(a);
-  }
-}
-
-// ---- LoRA's B -------------------------------------------------------------------------------
-
-void lora(const LoraArgs& a) {
-  for (std::int64_t row = 0; row < a.rows; ++row) {
-    const float* b = a.b + row * a.rank;
-    float acc[8] = {};
-    std::int64_t r = 0;
-    for (; r + 8 <= a.rank; r += 8) {
-      for (int i = 0; i < 8; ++i) acc[i] = __builtin_fmaf(b[r + i], a.z[r + i], acc[i]);
-    }
-    for (int i = 0; r + i < a.rank; ++i) acc[i] = __builtin_fmaf(b[r + i], a.z[r + i], acc[i]);
-    for (int i = 0; i < 4; ++i) acc[i] += acc[i + 4];
-    a.out[row] = (acc[0] + acc[2]) + (acc[1] + acc[3]);
-  }
-}
-
 }  // namespace
 }  // namespace bobby::cpu
+
+#include "backends/cpu/linear/dense_body.h"

@@ -33,6 +33,7 @@ inline constexpr int kChunkGroups = 16;
 /// Widths that do not divide 16 (3, 5, 6) are spread into words beforehand: field_bits = 16.
 ///
 /// With word_bits 8 the words are bytes, of which a block has 64, and F = 8 / field_bits.
+/// NEON's kernels have an order of their own in the same memory: see neon_pack.h.
 struct PackLayout {
   int field_bits = 16;  ///< 2, 4, 8 or 16; at most word_bits
   int word_bits = 16;   ///< 16 or 8
@@ -124,7 +125,8 @@ inline constexpr int kF32 = 0;
 inline constexpr int kF16 = 1;
 inline constexpr int kBF16 = 2;
 
-/// Products with many rows of x on a processor's matrix unit, instead of pack and quant.
+/// Products with many rows of x, instead of pack and quant: on a processor's matrix unit, or by kernels
+/// that want x in another order when its rows are several.
 struct TileKernels {
   void (*pack)(const TilePackArgs&) = nullptr;
   void (*quant)(const QuantArgs&) = nullptr;
@@ -146,7 +148,12 @@ extern const LinearKernels kPortableKernels;
 extern const LinearKernels kAvx2Kernels;        // x86-64: AVX2, FMA, F16C
 extern const LinearKernels kAvx512Kernels;      // x86-64: AVX-512 F, BW, VL, DQ
 extern const LinearKernels kAvx512VnniKernels;  // x86-64: the same and AVX512-VNNI
-extern const LinearKernels kNeonKernels;        // aarch64
 extern const TileKernels kAmxTiles;             // x86-64: AMX-INT8 and AVX-512
+extern const LinearKernels kNeonKernels;        // aarch64
+extern const LinearKernels kNeonDotKernels;     // aarch64: FEAT_DotProd
+extern const LinearKernels kNeonI8mmKernels;    // aarch64: FEAT_DotProd, FEAT_I8MM
+extern const TileKernels kNeonTiles;
+extern const TileKernels kNeonDotTiles;
+extern const TileKernels kNeonI8mmTiles;
 
 }  // namespace bobby::cpu

@@ -1,184 +1,112 @@
-// V of kernel_body.h for AArch64: sixteen lanes are four registers.
-#include <arm_neon.h>
-
-#include "backends/cpu/linear/kernels.h"
-
-#define BOBBY_VECTORS_IN_REGISTERS
+// AArch64's NEON as every such processor has it: levels and x are multiplied as 16-bit words.
+#include "backends/cpu/linear/neon_rows.h"
+#include "backends/cpu/linear/neon_tiles.h"
 
 namespace bobby::cpu {
 namespace {
 
-// How eight values of kBits bits, a little-endian bit string, become words: each word takes the two
-// bytes that hold its value, shifted down.
-template <int kBits>
-struct SpreadTables {
-  alignas(16) std::uint8_t bytes[16] = {};
-  alignas(16) std::int16_t shifts[8] = {};
+inline int16x8_t low_words(uint8x16_t bytes) {
+  return vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes)));
+}
+inline int16x8_t high_words(uint8x16_t bytes) {
+  return vreinterpretq_s16_u16(vmovl_high_u8(bytes));
+}
 
-  constexpr SpreadTables() {
-    for (int i = 0; i < 8; ++i) {
-      bytes[2 * i] = static_cast<std::uint8_t>(i * kBits / 8);
-      bytes[2 * i + 1] = static_cast<std::uint8_t>(i * kBits / 8 + 1);
-      shifts[i] = static_cast<std::int16_t>(-(i * kBits % 8));
+struct WordRows {
+  static constexpr bool kBytes = false;
+  static constexpr bool kSignedLevels = false;
+
+  template <int kBits>
+  [[gnu::always_inline]] static int32x4_t add(int32x4_t sum, const uint8x16x2_t& levels,
+                                              const std::int8_t* x) {
+    const auto* words = reinterpret_cast<const std::int16_t*>(x);
+    for (int odd = 0; odd < 2; ++odd, words += 16) {
+      const int16x8_t weights[2] = {low_words(levels.val[odd]), high_words(levels.val[odd])};
+      for (int i = 0; i < 2; ++i) {
+        const int16x8_t q = vld1q_s16(words + 8 * i);
+        sum = vmlal_s16(sum, vget_low_s16(weights[i]), vget_low_s16(q));
+        sum = vmlal_high_s16(sum, weights[i], q);
+      }
     }
+    return sum;
   }
 };
-template <int kBits>
-constexpr SpreadTables<kBits> kSpreadTables;
 
-struct V {
-  struct I32 {
-    int32x4_t q[4];
-  };
-  struct F32 {
-    float32x4_t q[4];
-  };
-  struct Words {
-    uint16x8_t q[4];
-  };
+/// Two columns of four rows of the weight in a register, times a column of one row of x each.
+struct WordTiles {
+  static constexpr int kWeightBytes = 2;
+  static constexpr bool kSignedLevels = false;
+  template <int kParts>
+  static constexpr int kXBytes = kParts;
+  template <int kParts>
+  static constexpr int kBlock = 8;
 
-  static I32 zero_i() {
-    const int32x4_t zero = vdupq_n_s32(0);
-    return {{zero, zero, zero, zero}};
-  }
-  static F32 zero_f() {
-    const float32x4_t zero = vdupq_n_f32(0.0f);
-    return {{zero, zero, zero, zero}};
-  }
-  static Words load_words(const unsigned char* bytes) {
-    Words words;
-    for (int i = 0; i < 4; ++i) words.q[i] = vreinterpretq_u16_u8(vld1q_u8(bytes + 16 * i));
-    return words;
+  static void put(const std::int16_t* q, int size, int row, int parts, std::int8_t* to) {
+    if (parts == 1) {
+      for (int i = 0; i < size; ++i) to[i * 8 + row] = static_cast<std::int8_t>(q[i]);
+    } else {
+      for (int i = 0; i < size; ++i) __builtin_memcpy(to + (i * 8 + row) * 2, q + i, 2);
+    }
   }
 
   template <int kBits>
-  static Words spread(const unsigned char* bytes) {
-    const uint8x16_t pick = vld1q_u8(kSpreadTables<kBits>.bytes);
-    const int16x8_t shifts = vld1q_s16(kSpreadTables<kBits>.shifts);
-    Words words;
-    for (int i = 0; i < 4; ++i) {
-      std::uint64_t string = 0;
-      __builtin_memcpy(&string, bytes + kBits * i, kBits);
-      const uint8x16_t lane = vcombine_u8(vcreate_u8(string), vcreate_u8(0));
-      const uint16x8_t pairs = vreinterpretq_u16_u8(vqtbl1q_u8(lane, pick));
-      words.q[i] = vandq_u16(vshlq_u16(pairs, shifts), vdupq_n_u16((1 << kBits) - 1));
-    }
-    return words;
-  }
-
-  template <int kBits, int kField>
-  static Words field(Words words) {
-    if constexpr (kBits == 16) return words;
-    for (int i = 0; i < 4; ++i) {
-      if constexpr (kField > 0) words.q[i] = vshrq_n_u16(words.q[i], kField * kBits);
-      if constexpr (kField < 16 / kBits - 1) {
-        words.q[i] = vandq_u16(words.q[i], vdupq_n_u16((1 << kBits) - 1));
-      }
-    }
-    return words;
-  }
-
-  template <int kLanes>
-  static I32 dot(I32 acc, const Words& words, const std::int16_t* x) {
-    for (int i = 0; i < 4; ++i) {
-      const int16x8_t w = vreinterpretq_s16_u16(words.q[i]);
-      const int16x8_t q = vld1q_s16(x + 8 * i);
-      if constexpr (kLanes >= 4) {  // all eight words are of one group
-        acc.q[i] = vmlal_s16(acc.q[i], vget_low_s16(w), vget_low_s16(q));
-        acc.q[i] = vmlal_high_s16(acc.q[i], w, q);
-      } else {  // the lower four are of another group than the upper four
-        const int32x4_t low = vmull_s16(vget_low_s16(w), vget_low_s16(q));
-        acc.q[i] = vaddq_s32(acc.q[i], vpaddq_s32(low, vmull_high_s16(w, q)));
-      }
-    }
-    return acc;
-  }
-
-  template <int kLanes>
-  static I32 reduce(const I32* v) {
-    I32 sums;
-    for (int i = 0; i < 4; ++i) {
-      if constexpr (kLanes == 16) {
-        sums.q[i] = sum_fours(sixteen(v[4 * i]), sixteen(v[4 * i + 1]), sixteen(v[4 * i + 2]),
-                              sixteen(v[4 * i + 3]));
-      } else if constexpr (kLanes == 8) {
-        const I32& a = v[2 * i];
-        const I32& b = v[2 * i + 1];
-        sums.q[i] = sum_fours(vaddq_s32(a.q[0], a.q[1]), vaddq_s32(a.q[2], a.q[3]),
-                              vaddq_s32(b.q[0], b.q[1]), vaddq_s32(b.q[2], b.q[3]));
-      } else if constexpr (kLanes == 4) {
-        sums.q[i] = sum_fours(v[i].q[0], v[i].q[1], v[i].q[2], v[i].q[3]);
-      } else {
-        sums.q[i] = vpaddq_s32(v[i / 2].q[i % 2 * 2], v[i / 2].q[i % 2 * 2 + 1]);
-      }
-    }
-    return sums;
-  }
-
-  static F32 to_float(const I32& a) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vcvtq_f32_s32(a.q[i]);
-    return out;
-  }
-  static F32 mul(const F32& a, const F32& b) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vmulq_f32(a.q[i], b.q[i]);
-    return out;
-  }
-  static F32 add(const F32& a, const F32& b) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vaddq_f32(a.q[i], b.q[i]);
-    return out;
-  }
-  static F32 fma(const F32& a, const F32& b, const F32& c) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vfmaq_f32(c.q[i], a.q[i], b.q[i]);
-    return out;
-  }
-  static F32 load_f(const float* values) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vld1q_f32(values + 4 * i);
-    return out;
-  }
-
-  template <int kType>
-  static F32 load_as(const unsigned char* bytes) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) {
-      if constexpr (kType == kF32) {
-        out.q[i] = vreinterpretq_f32_u8(vld1q_u8(bytes + 16 * i));
-      } else {
-        const uint16x4_t bits = vreinterpret_u16_u8(vld1_u8(bytes + 8 * i));
-        if constexpr (kType == kF16) {
-          out.q[i] = vcvt_f32_f16(vreinterpret_f16_u16(bits));
-        } else {
-          out.q[i] = vreinterpretq_f32_u32(vshll_n_u16(bits, 16));
+  [[gnu::always_inline]] static void store_unit(const uint8x16x2_t* levels, const Panel& panel,
+                                                std::int64_t unit) {
+    for (int half = 0; half < 2; ++half) {
+      auto* to = reinterpret_cast<std::int16_t*>(panel.levels + half * panel.half_levels) +
+                 unit * kUnit * 4;
+      for (int odd = 0; odd < 2; ++odd, to += 64) {
+        int16x8x4_t low;
+        int16x8x4_t high;
+        for (int r = 0; r < 4; ++r) {
+          low.val[r] = low_words(levels[4 * half + r].val[odd]);
+          high.val[r] = high_words(levels[4 * half + r].val[odd]);
         }
+        vst4q_s16(to, low);
+        vst4q_s16(to + 32, high);
       }
     }
-    return out;
   }
 
-  static float fold(const F32& a) {
-    const float32x4_t four = vaddq_f32(vaddq_f32(a.q[0], a.q[2]), vaddq_f32(a.q[1], a.q[3]));
-    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+  template <int kParts>
+  static int16x8_t column(const std::int8_t* x) {
+    if constexpr (kParts == 1) return vmovl_s8(vld1_s8(x));
+    return vld1q_s16(reinterpret_cast<const std::int16_t*>(x));
   }
 
- private:
-  static int32x4_t sixteen(const I32& a) {
-    return vaddq_s32(vaddq_s32(a.q[0], a.q[1]), vaddq_s32(a.q[2], a.q[3]));
+  template <int kX, int kRow = 0>
+  [[gnu::always_inline]] static void add_rows(int32x4_t (*h)[2], const int16x8_t* weights,
+                                              const int16x8_t* x) {
+    for (int half = 0; half < 2; ++half) {
+      h[kRow][half] = vmlal_laneq_s16(h[kRow][half], vget_low_s16(weights[half]), x[0], kRow);
+      h[kRow][half] = vmlal_high_laneq_s16(h[kRow][half], weights[half], x[1], kRow);
+    }
+    if constexpr (kRow + 1 < kX) add_rows<kX, kRow + 1>(h, weights, x);
   }
-  static int32x4_t sum_fours(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) {
-    return vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d));
+
+  template <int kGroup, int kParts, int kX>
+  [[gnu::always_inline]] static void group_sums(const Panel& panel, std::int64_t group,
+                                                const std::int8_t* x, int32x4_t (*h)[2]) {
+    BOBBY_UNROLL(8)
+    for (int m = 0; m < kX; ++m) h[m][0] = h[m][1] = vdupq_n_s32(0);
+    const auto* first = reinterpret_cast<const std::int16_t*>(panel.levels) + group * kGroup * 4;
+    const auto* second = reinterpret_cast<const std::int16_t*>(panel.levels + panel.half_levels) +
+                         group * kGroup * 4;
+    BOBBY_UNROLL(2)
+    for (int i = 0; i < kGroup; i += 2) {
+      const int16x8_t weights[2] = {vld1q_s16(first + i * 4), vld1q_s16(second + i * 4)};
+      const int16x8_t values[2] = {column<kParts>(x + i * 8 * kParts),
+                                   column<kParts>(x + (i + 1) * 8 * kParts)};
+      add_rows<kX>(h, weights, values);
+    }
   }
 };
 
 }  // namespace
-}  // namespace bobby::cpu
 
-#include "backends/cpu/linear/kernel_body.h"
+const LinearKernels kNeonKernels = {"neon", false, pack_row<false>, quant<WordRows>, no_scratch,
+                                    dense,  lora};
+const TileKernels kNeonTiles = {pack_tile<WordTiles>, quant_tiles<WordTiles>,
+                                tile_scratch<WordTiles>};
 
-namespace bobby::cpu {
-const LinearKernels kNeonKernels = {"neon", false, pack, quant, quant_scratch, dense, lora};
 }  // namespace bobby::cpu

@@ -27,6 +27,8 @@ const LinearKernels* kernels_of(CpuIsa isa) {
     case CpuIsa::kAmx: return &kAvx512VnniKernels;
 #elif defined(__aarch64__)
     case CpuIsa::kNeon: return &kNeonKernels;
+    case CpuIsa::kNeonDotprod: return &kNeonDotKernels;
+    case CpuIsa::kNeonI8mm: return &kNeonI8mmKernels;
 #endif
     default: return nullptr;
   }
@@ -35,6 +37,10 @@ const LinearKernels* kernels_of(CpuIsa isa) {
 const TileKernels* tiles_of([[maybe_unused]] CpuIsa isa) {
 #if defined(__x86_64__)
   if (isa == CpuIsa::kAmx) return &kAmxTiles;
+#elif defined(__aarch64__)
+  if (isa == CpuIsa::kNeon) return &kNeonTiles;
+  if (isa == CpuIsa::kNeonDotprod) return &kNeonDotTiles;
+  if (isa == CpuIsa::kNeonI8mm) return &kNeonI8mmTiles;
 #endif
   return nullptr;
 }
@@ -82,7 +88,8 @@ struct ProjectionStep {
 
 struct LinearEngine::State {
   State(CpuIsa isa, ActivationFormat format, ThreadPool& threads)
-      : kernels(kernels_of(isa)),
+      : name(isa == CpuIsa::kAmx ? "amx" : kernels_of(isa)->name),
+        kernels(kernels_of(isa)),
         tiles(tiles_of(isa)),
         pool(threads),
         packed(*kernels, tiles, format),
@@ -96,6 +103,7 @@ struct LinearEngine::State {
                Activation out, int thread);
   void finish_rows(const ProjectionStep& step, Activation x, std::int64_t begin, std::int64_t end);
 
+  const char* name;
   const LinearKernels* kernels;
   const TileKernels* tiles;  // null: there are none
   ThreadPool& pool;
@@ -301,7 +309,7 @@ void LinearEngine::linear(Activation x, std::span<const Projection> projections)
 }
 
 std::string_view LinearEngine::kernel_name() const {
-  return state_->tiles != nullptr ? "amx" : state_->kernels->name;
+  return state_->name;
 }
 
 }  // namespace bobby::cpu

@@ -101,6 +101,8 @@ extern const CpuOps kPortableOps;
 #if defined(__x86_64__)
 extern const CpuOps kAvx2Ops;
 extern const CpuOps kAvx512Ops;
+#elif defined(__aarch64__)
+extern const CpuOps kNeonOps;
 #endif
 
 }  // namespace bobby::cpu

@@ -1,7 +1,7 @@
 #pragma once
 
 // What the kernels ask of a vector type, in the compiler's own vectors of four floats: SSE2 on
-// x86-64, NEON on ARM. `_n` functions touch `lanes` elements, 1 .. kLanes, and read zeros beyond.
+// x86-64. `_n` functions touch `lanes` elements, 1 .. kLanes, and read zeros beyond.
 // min and max return their second argument when either is NaN, as the x86 instructions do.
 
 #include <cstdint>

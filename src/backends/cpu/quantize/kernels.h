@@ -51,5 +51,6 @@ struct QuantizeKernels {
 extern const QuantizeKernels kPortableQuantize;
 extern const QuantizeKernels kAvx2Quantize;    // x86-64: AVX2, FMA, F16C
 extern const QuantizeKernels kAvx512Quantize;  // x86-64: AVX-512 F, BW, DQ, VL
+extern const QuantizeKernels kNeonQuantize;    // aarch64
 
 }  // namespace bobby::cpu

@@ -22,7 +22,7 @@ const TrainingKernels<float>& kernels_for(CpuIsa isa) {
   if (isa == CpuIsa::kAvx512 || isa == CpuIsa::kAvx512Vnni || isa == CpuIsa::kAmx)
     return kAvx512Training;
 #elif defined(__aarch64__)
-  if (isa == CpuIsa::kNeon) return kNeonTraining;
+  if (isa != CpuIsa::kPortable) return kNeonTraining;
 #endif
   return kPortableTraining;
 }
