@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build"
 COLS, ROWS = 4096, (64, 192)
 # kind of work: rows of x, level
-WORK = {"decode": (1, "q15"), "decode int8": (1, "int8"), "4 rows": (4, "q15"), "4 rows int8": (4, "int8"),
+WORK = {"decode": (1, "q15"), "decode int8": (1, "int8"), "2 rows": (2, "q15"), "4 rows": (4, "q15"), "4 rows int8": (4, "int8"),
         "prefill": (64, "q15"), "prefill int8": (64, "int8")}
 FORMATS = ((4, 64), (4, 32), (4, 128), (2, 64), (3, 64), (5, 64), (6, 64), (8, 64), (16, 0))
 

@@ -305,6 +305,6 @@ std::size_t tile_scratch(const QuantArgs& a) {
 
 }  // namespace
 
-const TileKernels kAmxTiles = {pack_tile, quant_tiles, tile_scratch};
+const TileKernels kAmxTiles = {3, pack_tile, quant_tiles, tile_scratch};
 
 }  // namespace bobby::cpu

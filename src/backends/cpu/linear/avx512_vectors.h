@@ -44,7 +44,6 @@ struct V {
   using Words = __m512i;
 
   static constexpr int kPanelTile = 12;
-  static constexpr int kDenseRows = 4;
 
   static I32 zero_i() { return _mm512_setzero_si512(); }
   static F32 zero_f() { return _mm512_setzero_ps(); }

@@ -1,8 +1,7 @@
 #pragma once
 
-// Dense products and LoRA's B over a policy V of sixteen-lane vectors, as kernel_body.h has it: F32
-// with zero_f, fma(a, b, c), add, load_f(float*), load_as<type>(bytes), fold, and kDenseRows, the
-// rows of x that share a weight.
+// Dense products over a policy V of sixteen-lane vectors, as kernel_body.h has it: F32
+// with zero_f, fma(a, b, c), add, load_f(float*), load_as<type>(bytes) and fold.
 
 #include "backends/cpu/linear/kernels.h"
 #include "backends/cpu/linear/unroll.h"
@@ -48,8 +47,8 @@ inline void dense_row(const DenseArgs& a, std::int64_t row, std::int64_t x_row) 
 template <int kType>
 void dense_rows(const DenseArgs& a) {
   std::int64_t m = 0;
-  for (; m + V::kDenseRows <= a.x_rows; m += V::kDenseRows) {
-    for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, V::kDenseRows>(a, row, m);
+  for (; m + 4 <= a.x_rows; m += 4) {
+    for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, 4>(a, row, m);
   }
   for (; m < a.x_rows; ++m) {
     for (std::int64_t row = 0; row < a.rows; ++row) dense_row<kType, 1>(a, row, m);
@@ -61,22 +60,6 @@ void dense(const DenseArgs& a) {
     case kF16: return dense_rows<kF16>(a);
     case kBF16: return dense_rows<kBF16>(a);
     default: return dense_rows<kF32>(a);
-  }
-}
-
-// ---- LoRA's B -------------------------------------------------------------------------------
-
-void lora(const LoraArgs& a) {
-  for (std::int64_t row = 0; row < a.rows; ++row) {
-    const float* b = a.b + row * a.rank;
-    float acc[8] = {};
-    std::int64_t r = 0;
-    for (; r + 8 <= a.rank; r += 8) {
-      for (int i = 0; i < 8; ++i) acc[i] = __builtin_fmaf(b[r + i], a.z[r + i], acc[i]);
-    }
-    for (int i = 0; r + i < a.rank; ++i) acc[i] = __builtin_fmaf(b[r + i], a.z[r + i], acc[i]);
-    for (int i = 0; i < 4; ++i) acc[i] += acc[i + 4];
-    a.out[row] = (acc[0] + acc[2]) + (acc[1] + acc[3]);
   }
 }
 

@@ -374,3 +374,4 @@ std::size_t quant_scratch(const QuantArgs& a) {
 }  // namespace bobby::cpu
 
 #include "backends/cpu/linear/dense_body.h"
+#include "backends/cpu/linear/lora_body.h"

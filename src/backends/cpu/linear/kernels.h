@@ -125,9 +125,10 @@ inline constexpr int kF32 = 0;
 inline constexpr int kF16 = 1;
 inline constexpr int kBF16 = 2;
 
-/// Products with many rows of x, instead of pack and quant: on a processor's matrix unit, or by kernels
-/// that want x in another order when its rows are several.
+/// Products with many rows of x, instead of pack and quant: on a processor's matrix unit, or by
+/// kernels that want x in another order when its rows are several.
 struct TileKernels {
+  std::int64_t min_rows = 0;  ///< of x: with fewer, pack and quant of LinearKernels are faster
   void (*pack)(const TilePackArgs&) = nullptr;
   void (*quant)(const QuantArgs&) = nullptr;
   std::size_t (*scratch)(const QuantArgs&) = nullptr;  ///< of x_rows, rows, group_size and groups

@@ -38,7 +38,6 @@ struct V {
   using Words = I32;
 
   static constexpr int kPanelTile = 4;
-  static constexpr int kDenseRows = 4;
 
   static I32 zero_i() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static F32 zero_f() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }

@@ -1,4 +1,5 @@
 // AArch64's NEON as every such processor has it: levels and x are multiplied as 16-bit words.
+#include "backends/cpu/linear/neon_dense.h"
 #include "backends/cpu/linear/neon_rows.h"
 #include "backends/cpu/linear/neon_tiles.h"
 
@@ -106,7 +107,7 @@ struct WordTiles {
 
 const LinearKernels kNeonKernels = {"neon", false, pack_row<false>, quant<WordRows>, no_scratch,
                                     dense,  lora};
-const TileKernels kNeonTiles = {pack_tile<WordTiles>, quant_tiles<WordTiles>,
+const TileKernels kNeonTiles = {2, pack_tile<WordTiles>, quant_tiles<WordTiles>,
                                 tile_scratch<WordTiles>};
 
 }  // namespace bobby::cpu

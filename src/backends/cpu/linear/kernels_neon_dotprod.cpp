@@ -5,7 +5,7 @@ namespace bobby::cpu {
 
 const LinearKernels kNeonDotKernels = {
     "neon-dotprod", true, pack_row<true>, quant<SignedRows>, no_scratch, dense, lora};
-const TileKernels kNeonDotTiles = {pack_tile<DotTiles>, quant_tiles<DotTiles>,
+const TileKernels kNeonDotTiles = {2, pack_tile<DotTiles>, quant_tiles<DotTiles>,
                                    tile_scratch<DotTiles>};
 
 }  // namespace bobby::cpu

@@ -84,7 +84,7 @@ struct MatrixTiles : ByteBlocks {
 
 const LinearKernels kNeonI8mmKernels = {
     "neon-i8mm", true, pack_row<true>, quant<MixedRows>, no_scratch, dense, lora};
-const TileKernels kNeonI8mmTiles = {pack_tile<MatrixTiles>, quant_tiles<MatrixTiles>,
+const TileKernels kNeonI8mmTiles = {2, pack_tile<MatrixTiles>, quant_tiles<MatrixTiles>,
                                     tile_scratch<MatrixTiles>};
 
 }  // namespace bobby::cpu

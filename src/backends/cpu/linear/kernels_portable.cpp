@@ -16,8 +16,6 @@ struct V {
     std::uint16_t word[32];
   };
 
-  static constexpr int kDenseRows = 4;
-
   static I32 zero_i() { return {}; }
   static F32 zero_f() { return {}; }
   static Words load_words(const unsigned char* bytes) {

@@ -2,6 +2,7 @@
 // neon_rows.h (D) and neon_tiles.h (T).
 #pragma once
 
+#include "backends/cpu/linear/neon_dense.h"
 #include "backends/cpu/linear/neon_rows.h"
 #include "backends/cpu/linear/neon_tiles.h"
 

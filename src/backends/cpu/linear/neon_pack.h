@@ -1,4 +1,4 @@
-// Activations of NEON kernels. In rows, for one and two rows of x: unit after unit (kUnit columns,
+// Activations of NEON kernels. As a row, for one row of x: unit after unit (kUnit columns,
 // the even ones first), as 16-bit words or as bytes: for q15 the high parts, then the low ones (a
 // value is 128 * high + low, the low part from 0 to 127), for int8 the values. In tiles: see
 // neon_tiles.h.
@@ -53,11 +53,6 @@ inline int8x16_t as_bytes(const std::int16_t* q) {
 /// at most 21 bits, so that the quotient's nearest integer is exact. Padding, 0 / 0, gives 0.
 inline int32x4_t level_offset(float32x4_t x_scale, float32x4_t x_sum) {
   return vshlq_n_s32(vcvtnq_s32_f32(vdivq_f32(x_sum, x_scale)), 7);
-}
-
-/// Bytes of a row of packed x for each column, as PackedActivations reserves them.
-inline std::int64_t x_column_bytes(bool bytes) {
-  return bytes ? 1 : 2;
 }
 
 /// kBytes: the kernels multiply bytes.

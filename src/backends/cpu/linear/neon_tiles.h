@@ -1,4 +1,4 @@
-// Quantised products of three and more rows of x, as TileKernels. Eight rows of the weight, a
+// Quantised products of two and more rows of x, as TileKernels. Eight rows of the weight, a
 // panel, are unpacked once into scratch, to bytes or words, and multiplied with blocks of x; each
 // output has a lane of its own, and its sums run in the order that kernels.h states.
 //
@@ -16,7 +16,6 @@
 
 #include "backends/cpu/linear/neon_pack.h"
 #include "backends/cpu/linear/neon_vectors.h"
-#include "backends/cpu/linear/unroll.h"
 
 namespace bobby::cpu {
 namespace {
@@ -105,17 +104,23 @@ void unpack_levels(const QuantArgs& a, std::int64_t row, int rows, const Panel& 
 inline void unpack_scales(const QuantArgs& a, const unsigned char* from, std::int64_t row, int rows,
                           const Panel& panel, float* to) {
   const int size = a.scale_type == kF32 ? 4 : 2;
-  for (int half = 0; half < 2; ++half) {
-    for (std::int64_t g = 0; g < a.groups; g += 4) {
-      const int count = static_cast<int>(a.groups - g < 4 ? a.groups - g : 4);
-      float32x4x4_t four;
-      for (int i = 0; i < 4; ++i) {
-        const int r = 4 * half + i < rows ? 4 * half + i : rows - 1;
-        four.val[i] =
-            some_scales(from + (row + r) * a.scale_stride + g * size, a.scale_type, count);
-      }
-      vst4q_f32(to + half * panel.half_scales + g * 4, four);
+  for (int half = 0; half < 2; ++half, to += panel.half_scales) {
+    const unsigned char* scales[4];
+    for (int i = 0; i < 4; ++i) {
+      const int r = 4 * half + i < rows ? 4 * half + i : rows - 1;
+      scales[i] = from + (row + r) * a.scale_stride;
     }
+    std::int64_t g = 0;
+    const auto store = [&](int count) __attribute__((always_inline)) {
+      float32x4x4_t four;
+      BOBBY_UNROLL(4)
+      for (int i = 0; i < 4; ++i) {
+        four.val[i] = some_scales(scales[i] + g * size, a.scale_type, count);
+      }
+      vst4q_f32(to + g * 4, four);
+    };
+    for (; g + 4 <= a.groups; g += 4) store(4);
+    if (g < a.groups) store(static_cast<int>(a.groups - g));
   }
 }
 
@@ -146,6 +151,7 @@ template <int kX>
 void write_outputs(const ClassSums<kX>& sums, int rows, std::int64_t out_stride, float* out) {
   for (int m = 0; m < kX; ++m, out += out_stride) {
     alignas(16) float folded[kPanelRows];
+    float* to = rows == kPanelRows ? out : folded;
     for (int half = 0; half < 2; ++half) {
       float32x4_t sum[kChunkGroups];
       BOBBY_UNROLL(16)
@@ -155,9 +161,9 @@ void write_outputs(const ClassSums<kX>& sums, int rows, std::int64_t out_stride,
         BOBBY_UNROLL(8)
         for (int c = 0; c < step; ++c) sum[c] = vaddq_f32(sum[c], sum[c + step]);
       }
-      vst1q_f32(folded + 4 * half, sum[0]);
+      vst1q_f32(to + 4 * half, sum[0]);
     }
-    for (int r = 0; r < rows; ++r) out[r] = folded[r];
+    for (int r = 0; to != out && r < rows; ++r) out[r] = folded[r];
   }
 }
 

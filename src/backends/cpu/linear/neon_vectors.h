@@ -1,5 +1,4 @@
-// V of dense_body.h for AArch64, sixteen lanes in four registers, and what all NEON kernels share:
-// levels as bytes and scales as numbers.
+// What NEON's kernels share: levels as bytes, scales as numbers, the last sum.
 #pragma once
 
 #include <arm_neon.h>
@@ -7,63 +6,17 @@
 #include "backends/cpu/linear/kernels.h"
 
 #define BOBBY_VECTORS_IN_REGISTERS
+#include "backends/cpu/linear/unroll.h"
 
 namespace bobby::cpu {
 namespace {
 
-struct V {
-  struct F32 {
-    float32x4_t q[4];
-  };
-
-  static constexpr int kDenseRows = 2;  // each takes eight registers
-
-  static F32 zero_f() {
-    const float32x4_t zero = vdupq_n_f32(0.0f);
-    return {{zero, zero, zero, zero}};
-  }
-  static F32 add(const F32& a, const F32& b) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vaddq_f32(a.q[i], b.q[i]);
-    return out;
-  }
-  static F32 fma(const F32& a, const F32& b, const F32& c) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vfmaq_f32(c.q[i], a.q[i], b.q[i]);
-    return out;
-  }
-  static F32 load_f(const float* values) {
-    F32 out;
-    for (int i = 0; i < 4; ++i) out.q[i] = vld1q_f32(values + 4 * i);
-    return out;
-  }
-
-  template <int kType>
-  static F32 load_as(const unsigned char* bytes) {
-    F32 out;
-    if constexpr (kType == kF32) {
-      for (int i = 0; i < 4; ++i) out.q[i] = vreinterpretq_f32_u8(vld1q_u8(bytes + 16 * i));
-    } else {
-      for (int i = 0; i < 4; i += 2) {
-        const uint16x8_t bits = vreinterpretq_u16_u8(vld1q_u8(bytes + 8 * i));
-        if constexpr (kType == kF16) {
-          out.q[i] = vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(bits)));
-          out.q[i + 1] = vcvt_high_f32_f16(vreinterpretq_f16_u16(bits));
-        } else {
-          out.q[i] = vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(bits), 16));
-          out.q[i + 1] = vreinterpretq_f32_u32(vshll_high_n_u16(bits, 16));
-        }
-      }
-    }
-    return out;
-  }
-
-  static float fold(const F32& a) {
-    const float32x4_t four = vaddq_f32(vaddq_f32(a.q[0], a.q[2]), vaddq_f32(a.q[1], a.q[3]));
-    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
-  }
-};
+/// Sixteen sums to one, as kernels.h folds them.
+inline float fold_sixteen(const float32x4_t* sums) {
+  const float32x4_t four = vaddq_f32(vaddq_f32(sums[0], sums[2]), vaddq_f32(sums[1], sums[3]));
+  const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
 
 // ---- Levels ---------------------------------------------------------------------------------
 
@@ -176,5 +129,3 @@ inline float32x4_t some_scales(const unsigned char* from, int type, int count) {
 
 }  // namespace
 }  // namespace bobby::cpu
-
-#include "backends/cpu/linear/dense_body.h"

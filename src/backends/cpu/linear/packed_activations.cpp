@@ -5,7 +5,6 @@
 namespace bobby::cpu {
 namespace {
 
-constexpr std::int64_t kMinTileX = 3;    // rows of x from which tiles are faster
 constexpr std::int64_t kTilePieces = 8;  // of a tile, packed apart: ten rows are one tile only
 
 std::int64_t round_up(std::int64_t value, std::int64_t unit) {
@@ -20,7 +19,7 @@ PackedActivations::PackedActivations(const LinearKernels& kernels, const TileKer
 
 void PackedActivations::start(Activation x) {
   x_ = x;
-  tiled_ = tiles_ != nullptr && x.rows >= kMinTileX;
+  tiled_ = tiles_ != nullptr && x.rows >= tiles_->min_rows;
   packs_ = tiled_ ? round_up(x.rows, kTileX) / kTileX * kTilePieces : x.rows;
   layouts_.clear();
 }
