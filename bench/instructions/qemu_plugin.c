@@ -1,6 +1,7 @@
-// A plugin of qemu-aarch64 that counts the instructions of a program: vector ones, loads, stores and
-// the rest, "counts V L S R" on the standard error output when it ends. The part of qemu's plugin
-// interface (version 1) that it uses is declared here: distributions do not package the header.
+// A plugin of qemu-aarch64 that counts the instructions of a program: vector ones, loads, stores
+// and the rest, "counts V L S R" on the standard error output when it ends. The part of qemu's
+// plugin interface (version 1) that it uses is declared here: distributions do not package the
+// header.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,17 +9,17 @@
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
-typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*udata_cb)(qemu_plugin_id_t id, void *userdata);
+typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb* tb);
+typedef void (*udata_cb)(qemu_plugin_id_t id, void* userdata);
 enum { INLINE_ADD_U64 = 0 };
 
 extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
-extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, udata_cb cb, void *userdata);
-extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
-extern const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-extern void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op,
-                                                       void *counter, uint64_t add);
+extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, udata_cb cb, void* userdata);
+extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb* tb);
+extern struct qemu_plugin_insn* qemu_plugin_tb_get_insn(const struct qemu_plugin_tb* tb, size_t i);
+extern const void* qemu_plugin_insn_data(const struct qemu_plugin_insn* insn);
+extern void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn* insn, int op,
+                                                       void* counter, uint64_t add);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
@@ -38,17 +39,17 @@ static int kind_of(uint32_t code) {
   return opc == 0 || (opc == 2 && code >> 26 & 1) ? STORE : LOAD;
 }
 
-static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
+static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
   (void)id;
   for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); ++i) {
-    struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+    struct qemu_plugin_insn* insn = qemu_plugin_tb_get_insn(tb, i);
     uint32_t code;
     memcpy(&code, qemu_plugin_insn_data(insn), sizeof code);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, INLINE_ADD_U64, &counts[kind_of(code)], 1);
   }
 }
 
-static void at_exit(qemu_plugin_id_t id, void *userdata) {
+static void at_exit(qemu_plugin_id_t id, void* userdata) {
   (void)id;
   (void)userdata;
   fprintf(stderr, "counts %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", counts[VECTOR],
@@ -56,8 +57,8 @@ static void at_exit(qemu_plugin_id_t id, void *userdata) {
 }
 
 __attribute__((visibility("default"))) int qemu_plugin_install(qemu_plugin_id_t id,
-                                                               const void *info, int argc,
-                                                               char **argv) {
+                                                               const void* info, int argc,
+                                                               char** argv) {
   (void)info;
   (void)argc;
   (void)argv;

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc < 2) return 2;
   const pid_t child = fork();
   if (child == 0) {
@@ -19,7 +19,7 @@ int main(int argc, char **argv) {
   waitpid(child, &status, 0);
   while (WIFSTOPPED(status)) {
     const int got = WSTOPSIG(status);
-    ptrace(PTRACE_SINGLESTEP, child, NULL, (void *)(long)(got == SIGTRAP ? 0 : got));
+    ptrace(PTRACE_SINGLESTEP, child, NULL, (void*)(long)(got == SIGTRAP ? 0 : got));
     waitpid(child, &status, 0);
     ++count;
   }

@@ -107,7 +107,7 @@ struct WordTiles {
 
 const LinearKernels kNeonKernels = {"neon", false, pack_row<false>, quant<WordRows>, no_scratch,
                                     dense,  lora};
-const TileKernels kNeonTiles = {2, pack_tile<WordTiles>, quant_tiles<WordTiles>,
+const TileKernels kNeonTiles = {3, pack_tile<WordTiles>, quant_tiles<WordTiles>,
                                 tile_scratch<WordTiles>};
 
 }  // namespace bobby::cpu

@@ -1,4 +1,4 @@
-// Activations of NEON kernels. As a row, for one row of x: unit after unit (kUnit columns,
+// Activations of NEON kernels. As rows: unit after unit (kUnit columns,
 // the even ones first), as 16-bit words or as bytes: for q15 the high parts, then the low ones (a
 // value is 128 * high + low, the low part from 0 to 127), for int8 the values. In tiles: see
 // neon_tiles.h.

@@ -1,5 +1,5 @@
-// Quantised products of one row of x: rows of the weight two at a time, which share the loads of x,
-// four groups at a time, whose sums stand in the lanes of one register. The sums are
+// Quantised products of rows of x one by one: rows of the weight two at a time, which share the
+// loads of x, four groups at a time, whose sums stand in the lanes of one register. The sums are
 // those that kernels.h states, to the bit.
 //
 // D says how a unit's levels meet x:
@@ -172,7 +172,7 @@ void rows_of_group(const QuantArgs& a) {
 }
 
 template <class D>
-void quant(const QuantArgs& a) {
+void one_row(const QuantArgs& a) {
   switch (a.bits) {
     case 2: return rows_of_group<D, 2>(a);
     case 3: return rows_of_group<D, 3>(a);
@@ -180,6 +180,19 @@ void quant(const QuantArgs& a) {
     case 5: return rows_of_group<D, 5>(a);
     case 6: return rows_of_group<D, 6>(a);
     default: return rows_of_group<D, 8>(a);
+  }
+}
+
+template <class D>
+void quant(const QuantArgs& a) {
+  const std::int64_t q_stride = a.padded_groups * a.group_size * (a.bytes ? 1 : 2);
+  for (std::int64_t m = 0; m < a.x_rows; ++m) {
+    QuantArgs one = a;
+    one.q = static_cast<const std::int8_t*>(a.q) + m * q_stride;
+    one.x_scale += m * a.padded_groups;
+    one.x_sum += m * a.padded_groups;
+    one.out += m * a.out_stride;
+    one_row<D>(one);
   }
 }
 

@@ -1,4 +1,4 @@
-// Quantised products of two and more rows of x, as TileKernels. Eight rows of the weight, a
+// Quantised products of several rows of x, as TileKernels. Eight rows of the weight, a
 // panel, are unpacked once into scratch, to bytes or words, and multiplied with blocks of x; each
 // output has a lane of its own, and its sums run in the order that kernels.h states.
 //
