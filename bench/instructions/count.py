@@ -17,7 +17,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build"
-COLS, ROWS = 4096, (64, 192)
+COLS = 4096
 # kind of work: rows of x, level
 WORK = {"decode": (1, "q15"), "decode int8": (1, "int8"), "2 rows": (2, "q15"), "4 rows": (4, "q15"), "4 rows int8": (4, "int8"),
         "prefill": (64, "q15"), "prefill int8": (64, "int8")}
@@ -34,6 +34,7 @@ class Counter:
     def __init__(self, product, folder):
         head = product.read_bytes()[:20]
         self.product, self.arm = str(product), head[18] == 183
+        self.rows = (64, 192) if self.arm else (16, 32)  # steps are slow
         if self.arm and platform.machine() != "aarch64":
             plugin = helper(folder, "count.so", "qemu_plugin.c", "-shared", "-fPIC")
             self.prefix = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-plugin", plugin]
@@ -48,8 +49,8 @@ class Counter:
         return [int(word) for word in line.split()[1:]]
 
     def count(self, isa, bits, group, x_rows, level):
-        few, many = (self.run(isa, bits, group, COLS, x_rows, level, rows) for rows in ROWS)
-        products = (ROWS[1] - ROWS[0]) * COLS * x_rows
+        few, many = (self.run(isa, bits, group, COLS, x_rows, level, rows) for rows in self.rows)
+        products = (self.rows[1] - self.rows[0]) * COLS * x_rows
         kinds = [(b - a) / products for a, b in zip(few, many)]
         return {"all": sum(kinds), **(dict(zip(("vector", "load", "store", "rest"), kinds)) if self.arm else {})}
 

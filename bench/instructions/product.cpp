@@ -3,6 +3,7 @@
 // BITS 16: a dense bf16 weight. LEVEL: q15 or int8. Whatever ROWS is, everything but the product
 // takes the same instructions.
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string_view>
@@ -46,6 +47,8 @@ int main(int argc, char** argv) {
   ThreadPool pool(1);
   const bool int8 = std::string_view(argv[6]) == "int8";
   cpu::LinearEngine engine(*isa, pool, int8 ? ActivationFormat::kInt8 : ActivationFormat::kQ15);
+  std::raise(SIGCONT);  // a tracer's mark; nothing otherwise
   engine.linear({x.data(), x_rows, view.cols}, {&projection, 1});
+  std::raise(SIGCONT);
   std::printf("%g\n", out[0]);
 }
