@@ -7,6 +7,7 @@
 A program for aarch64 runs under qemu-aarch64 with a plugin, which also tells vector instructions, loads
 and stores apart; one for x86-64 is stepped through. Counted is the difference between two runs that
 differ in rows of the weight alone, so that neither the program's start nor the packing of x is in it.
+Stepping is slow: fewer rows of the weight, and 24 of x for a prompt.
 """
 import argparse
 import json
@@ -34,7 +35,7 @@ class Counter:
     def __init__(self, product, folder):
         head = product.read_bytes()[:20]
         self.product, self.arm = str(product), head[18] == 183
-        self.rows = (64, 192) if self.arm else (16, 32)  # steps are slow
+        self.rows, self.most_x = ((64, 192), 64) if self.arm else ((16, 32), 24)  # steps are slow
         if self.arm and platform.machine() != "aarch64":
             plugin = helper(folder, "count.so", "qemu_plugin.c", "-shared", "-fPIC")
             self.prefix = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", "-plugin", plugin]
@@ -49,6 +50,7 @@ class Counter:
         return [int(word) for word in line.split()[1:]]
 
     def count(self, isa, bits, group, x_rows, level):
+        x_rows = min(x_rows, self.most_x)
         few, many = (self.run(isa, bits, group, COLS, x_rows, level, rows) for rows in self.rows)
         products = (self.rows[1] - self.rows[0]) * COLS * x_rows
         kinds = [(b - a) / products for a, b in zip(few, many)]
