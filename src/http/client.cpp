@@ -1,8 +1,8 @@
 #include "http/client.h"
 
 #include <algorithm>
-#include <exception>
 #include <fmt/format.h>
+#include <memory>
 #include <strings.h>
 #include <utility>
 
@@ -23,14 +23,13 @@ const std::string* Answer::header(std::string_view name) const {
   return nullptr;
 }
 
-// One try: what comes in, and what the callbacks that libcurl calls have met.
+// One try: what comes in.
 struct Client::Transfer {
   explicit Transfer(const ClientSettings& its) : settings(its) {}
 
   const ClientSettings& settings;
   std::string body;
   bool too_long = false;
-  std::exception_ptr stopped;  // what watch() threw: it may not pass through libcurl
 
   static std::size_t take(const char* bytes, std::size_t, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
@@ -41,20 +40,10 @@ struct Client::Transfer {
     transfer.body.append(bytes, count);
     return count;
   }
-
-  static int watch(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-    auto& transfer = *static_cast<Transfer*>(self);
-    try {
-      if (transfer.settings.watch) transfer.settings.watch();
-    } catch (...) {
-      transfer.stopped = std::current_exception();
-      return 1;
-    }
-    return 0;
-  }
 };
 
-Client::Client(ClientSettings settings) : settings_(std::move(settings)), easy_(make_easy()) {}
+Client::Client(ClientSettings settings)
+    : settings_(std::move(settings)), easy_(make_easy()), multi_(make_multi()) {}
 Client::~Client() = default;
 
 HeaderList Client::prepare(Transfer& transfer, const Request& request) {
@@ -79,9 +68,6 @@ HeaderList Client::prepare(Transfer& transfer, const Request& request) {
   curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(settings_.timeout.count()));
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &Transfer::take);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
-  curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
-  curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, &Transfer::watch);
-  curl_easy_setopt(handle, CURLOPT_XFERINFODATA, &transfer);
   return headers;
 }
 
@@ -97,11 +83,30 @@ Answer Client::answer_of(Transfer& transfer) {
   return answer;
 }
 
+// curl_easy_perform() looks up once a second alone, which is too seldom for a watch.
+CURLcode Client::perform() {
+  constexpr int kLook = 100;  // milliseconds
+  CURL* const handle = easy_.get();
+  CURLM* const multi = multi_.get();
+  if (curl_multi_add_handle(multi, handle) != CURLM_OK) return CURLE_FAILED_INIT;
+  const auto remove = [multi](CURL* added) { curl_multi_remove_handle(multi, added); };
+  const std::unique_ptr<CURL, decltype(remove)> added(handle, remove);  // also when watch() throws
+  for (;;) {
+    int running = 0;
+    if (curl_multi_perform(multi, &running) != CURLM_OK) return CURLE_FAILED_INIT;
+    int queued = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi, &queued))
+      if (message->msg == CURLMSG_DONE) return message->data.result;
+    if (running == 0) return CURLE_FAILED_INIT;
+    if (settings_.watch) settings_.watch();
+    curl_multi_poll(multi, nullptr, 0, kLook, nullptr);
+  }
+}
+
 Result<Answer> Client::send_once(const Request& request, bool& may_pass) {
   Transfer transfer(settings_);
   const HeaderList headers = prepare(transfer, request);
-  const CURLcode code = curl_easy_perform(easy_.get());
-  if (transfer.stopped) std::rethrow_exception(transfer.stopped);
+  const CURLcode code = perform();
   if (transfer.too_long)
     return fail({.code = ErrorCode::kLimit,
                  .where = shown_url(request.url),

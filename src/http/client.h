@@ -46,12 +46,14 @@ class Client {
  private:
   struct Transfer;
 
+  CURLcode perform();
   Result<Answer> send_once(const Request& request, bool& may_pass);
   HeaderList prepare(Transfer& transfer, const Request& request);
   Answer answer_of(Transfer& transfer);
 
   ClientSettings settings_;
   Easy easy_;
+  Multi multi_;  // which keeps the connections
 };
 
 }  // namespace bobby::net
