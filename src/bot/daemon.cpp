@@ -13,7 +13,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr Moment kMinute = 60'000;
+constexpr Moment kSecond = 1000;
+constexpr Moment kMinute = 60 * kSecond;
 constexpr Moment kHour = 60 * kMinute;
 // An account that cannot post is not asked more often than this: servers count logins.
 constexpr Moment kAccountWait = 5 * kMinute;
@@ -163,27 +164,40 @@ Result<bool> Daemon::repeat(Moment now, Moment& again) {
 }
 
 Result<bool> Daemon::use_slot(const Slot& slot, Moment now, Moment& again) {
-  const Moment due = moment_of(slot.due);
-  BOBBY_TRY(PublishStep step, parts_.publisher.publish(now, due));
-  if (step.kind == Kind::kNothing && parts_.supply) {
-    BOBBY_TRY(const bool supplied, parts_.supply(now));
-    if (supplied) {
-      BOBBY_TRY(step, parts_.publisher.publish(now, due));
-    }
-  }
+  BOBBY_TRY(const PublishStep step, parts_.publisher.publish(now, moment_of(slot.due)));
   BOBBY_CHECK(took(step, now, again));
   return step.kind != Kind::kNothing;
 }
 
-Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
-  for (const std::string& note : plan.notes) report_once({BotEvent::Kind::kNote, note});
+Result<Daemon::Supplied> Daemon::supply(Moment now) {
+  BOBBY_TRY(const auto approved, parts_.outbox.next(parts_.account, now, store::Tried::kNever));
+  if (approved) return Supplied::kApproved;
+  return parts_.supply ? parts_.supply(now) : Supplied::kNothing;
+}
+
+void Daemon::report_what_waits(const Plan& plan) {
   for (const DroppedSlot& dropped : plan.dropped) report({BotEvent::Kind::kDropped, dropped.why});
   if (!plan.held.empty())
     report_once(
         {BotEvent::Kind::kHeld, fmt::format("{} waits: it is a quiet hour, or a cap is reached",
                                             plan.held.front().local)});
+}
+
+Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
+  for (const std::string& note : plan.notes) report_once({BotEvent::Kind::kNote, note});
+  if (plan.fire.empty()) report_what_waits(plan);
   for (auto slot = plan.fire.begin(); slot != plan.fire.end(); ++slot) {
-    BOBBY_TRY(const bool used, use_slot(*slot, now, again));
+    BOBBY_TRY(const Supplied supplied, supply(now));
+    if (supplied == Supplied::kLater) {
+      // Planned again in a second, and so is what would be said of the others.
+      report_once({BotEvent::Kind::kHeld,
+                   fmt::format("{} waits for a draft that is being written", slot->local)});
+      again = std::min(again, now + kSecond);
+      return {};
+    }
+    if (slot == plan.fire.begin()) report_what_waits(plan);
+    const bool has_draft = supplied == Supplied::kApproved;
+    BOBBY_TRY(const bool used, has_draft ? use_slot(*slot, now, again) : Result<bool>(false));
     if (!used) {
       // Nor is there anything for those behind it, which may be a month's.
       const auto later = plan.fire.end() - slot - 1;
@@ -207,18 +221,18 @@ Result<Moment> Daemon::step(Moment now) {
   if (pause.until > now && pause.until < now + 48 * kHour) return std::min(again, pause.until);
 
   BOBBY_TRY(const bool settled, settle(now, again));
-  if (!settled) return std::max(again, now + 1000);
+  if (!settled) return std::max(again, now + kSecond);
   BOBBY_TRY(const bool repeated, repeat(now, again));
   // What the caps allow is looked at anew before the next.
-  if (repeated) return now + 1000;
+  if (repeated) return now + kSecond;
 
   BOBBY_TRY(const Moment handled, parts_.outbox.handled_until(parts_.account));
   BOBBY_TRY(const std::vector<TimePoint> posted, posted_before(now, nullptr));
   // Before its first step a schedule has missed nothing.
-  const Moment since = handled == 0 ? now - 1000 : handled;
+  const Moment since = handled == 0 ? now - kSecond : handled;
   const Plan plan = parts_.schedule.plan(time_of(now), time_of(since), posted);
   BOBBY_CHECK(use_slots(plan, now, again));
-  return std::max(now + 1000, std::min(again, moment_of(plan.look_again)));
+  return std::max(now + kSecond, std::min(again, moment_of(plan.look_again)));
 }
 
 }  // namespace bobby::bot

@@ -40,8 +40,13 @@ class Daemon {
  public:
   /// A key for the record of a post that is approved at `now`.
   using MakeKey = std::function<std::string(Moment now)>;
-  /// Called for a slot when nothing is approved; true: it approved something.
-  using Supply = std::function<Result<bool>(Moment now)>;
+  /// What there is for a slot when nothing was approved.
+  enum class Supplied : std::uint8_t {
+    kNothing,
+    kApproved,  ///< now something is
+    kLater,     ///< it is being written: the slot waits, and is asked for again in a second
+  };
+  using Supply = std::function<Result<Supplied>(Moment now)>;
 
   struct Parts {
     store::Outbox& outbox;
@@ -70,6 +75,8 @@ class Daemon {
   /// Whether there was one to be tried again.
   Result<bool> repeat(Moment now, Moment& again);
   Result<void> use_slots(const Plan& plan, Moment now, Moment& again);
+  void report_what_waits(const Plan& plan);
+  Result<Supplied> supply(Moment now);
   /// Whether there was a post for it.
   Result<bool> use_slot(const Slot& slot, Moment now, Moment& again);
   /// Reports a step, pauses the account when that is at fault, and notes when to look again.

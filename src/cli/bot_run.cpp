@@ -12,6 +12,7 @@
 #include "cli/bot_turn.h"
 #include "cli/bot_writing.h"
 #include "cli/command.h"
+#include "cli/draft_thread.h"
 #include "cli/post_options.h"
 
 namespace bobby::cli {
@@ -21,12 +22,14 @@ using bot::BotEvent;
 using store::Moment;
 
 constexpr Moment kSecond = 1000;
+// So often it looks whether it is to end, or drafts are written.
+constexpr Moment kTick = kSecond / 10;
 // What others write into the store (approvals, a login) is seen at least this often.
 constexpr Moment kLongestSleep = 60 * kSecond;
 constexpr Moment kSleepOutOfTurn = 10 * kSecond;
 constexpr Moment kSleepAfterTrouble = 30 * kSecond;
 // After drafts could not be written, or too few would do.
-constexpr Moment kNoWriting = 60 * 60 * kSecond;
+constexpr std::chrono::hours kNoWriting{1};
 // --once waits for what comes within this.
 constexpr Moment kSoon = 2 * kSecond;
 
@@ -49,6 +52,9 @@ class BotRun {
   BotRun(const Invocation& invocation, Poster& poster, const bot::Schedule& schedule)
       : invocation_(invocation),
         poster_(poster),
+        writer_([this](const DraftOrder& order) {
+          return write_drafts(invocation_, poster_.store(), poster_.maker(), order);
+        }),
         turn_(poster.outbox(), poster.did(),
               bluesky::account_folder(accounts_folder(invocation.settings), poster.did()) /
                   "daemon.lock"),
@@ -70,15 +76,21 @@ class BotRun {
         trouble(fmt::format("the store does not take anything: {}", again.error().to_string()));
         again = now + kSleepAfterTrouble;
       }
-      if (once && *again > moment_now() + kSoon) return {};
-      const Moment sleep = std::clamp<Moment>(*again - moment_now(), kSecond / 10, kLongestSleep);
-      net::wait(std::chrono::milliseconds(sleep), interruptible());
+      if (once && !writer_.is_busy() && *again > moment_now() + kSoon) return {};
+      rest(std::clamp<Moment>(*again - moment_now(), kTick, kLongestSleep));
     }
   }
 
  private:
   static bool waiting_may_help(const Error& error) {
     return error.code == ErrorCode::kIo || error.code == ErrorCode::kBusy;
+  }
+
+  /// Sleeps for so many milliseconds, or until drafts are written.
+  void rest(Moment sleep) const {
+    const net::Watch watch = interruptible();
+    for (; sleep > 0 && !writer_.is_done(); sleep -= kTick)
+      net::wait(std::chrono::milliseconds(std::min(sleep, kTick)), watch);
   }
 
   void note_once(const std::string& text) {
@@ -94,6 +106,7 @@ class BotRun {
 
   /// When there is more to do.
   Result<Moment> turn(Moment now) {
+    note_what_was_written();
     BOBBY_TRY(const bool held, turn_.hold(now));
     if (!held) {
       trouble("another daemon posts for this account; this one waits for its turn");
@@ -101,7 +114,7 @@ class BotRun {
     }
     label();
     BOBBY_TRY(const Moment again, daemon_.step(now));
-    BOBBY_CHECK(write_ahead(now));
+    BOBBY_CHECK(write_ahead());
     if (in_trouble_) note_once("goes on");
     in_trouble_ = false;
     return again;
@@ -119,56 +132,60 @@ class BotRun {
       note_once("the profile is labelled as a bot's now");
   }
 
-  /// Approves the oldest draft that may be posted, writing one where there is none. The rest is
-  /// left for a person.
-  Result<bool> supply(Moment now) {
-    for (int round = 0; round < 2; ++round) {
-      BOBBY_TRY(const auto waiting, bot::undecided_drafts(*poster_.store().drafts));
-      for (const store::Draft& draft : waiting) {
-        const auto approval = poster_.approver().approve(draft.id, now);
-        if (approval) return true;
-        if (waiting_may_help(approval.error())) return fail(approval.error());
-        note_once(approval.error().to_string());
-      }
-      if (round == 0 && !write(1, now)) break;
+  /// Approves the oldest draft that may be posted, or has one written where there is none. The rest
+  /// is left for a person.
+  Result<bot::Daemon::Supplied> supply(Moment now) {
+    using bot::Daemon;
+    BOBBY_TRY(const auto waiting, bot::undecided_drafts(*poster_.store().drafts));
+    for (const store::Draft& draft : waiting) {
+      const auto approval = poster_.approver().approve(draft.id, now);
+      if (approval) return Daemon::Supplied::kApproved;
+      if (waiting_may_help(approval.error())) return fail(approval.error());
+      note_once(approval.error().to_string());
     }
-    return false;
+    write(1);
+    return writer_.is_busy() ? Daemon::Supplied::kLater : Daemon::Supplied::kNothing;
   }
 
   /// Keeps --drafts-ahead waiting.
-  Result<void> write_ahead(Moment now) {
+  Result<void> write_ahead() {
     const std::int64_t wanted = invocation_.settings.integer(Opt::kDraftsAhead);
-    if (wanted == 0 || now < no_writing_before_) return {};
+    if (wanted == 0) return {};
     BOBBY_TRY(const store::DraftPage page,
               poster_.store().drafts->list({.status = "draft", .limit = 1}));
-    if (page.total < wanted) write(wanted - page.total, now);
+    if (page.total < wanted) write(wanted - page.total);
     return {};
   }
 
-  /// Whether any draft was written. A failure is said, and does not keep posts back.
-  bool write(std::int64_t count, Moment now) {
+  /// Begins to write, unless it is being done or was in vain of late. Posts go out meanwhile.
+  void write(std::int64_t count) {
     constexpr std::int64_t kMostAtOnce = 10;
-    if (now < no_writing_before_) return false;
+    if (writer_.is_busy() || std::chrono::steady_clock::now() < no_writing_before_) return;
     count = std::min(count, kMostAtOnce);
-    auto stored = write_drafts(invocation_, poster_.store(), poster_.maker(),
-                               {.count = static_cast<std::uint32_t>(count), .new_seed = true});
-    interruptible()();
-    if (!stored || stored->drafts.empty()) no_writing_before_ = now + kNoWriting;
-    const std::string text = !stored ? "no drafts were written: " + stored.error().to_string()
-                                     : fmt::format("{} draft{} written", stored->drafts.size(),
-                                                   stored->drafts.size() == 1 ? " was" : "s were");
+    writer_.begin({.count = static_cast<std::uint32_t>(count), .new_seed = true});
+  }
+
+  /// A failure is said, and does not keep posts back.
+  void note_what_was_written() {
+    const auto stored = writer_.take();
+    if (!stored) return;
+    const std::size_t count = *stored ? (*stored)->drafts.size() : 0;
+    if (count == 0) no_writing_before_ = std::chrono::steady_clock::now() + kNoWriting;
+    const std::string text =
+        *stored ? fmt::format("{} draft{} written", count, count == 1 ? " was" : "s were")
+                : "no drafts were written: " + stored->error().to_string();
     show_event(invocation_.console, {BotEvent::Kind::kNote, text});
-    return stored && !stored->drafts.empty();
   }
 
   const Invocation& invocation_;
   Poster& poster_;
+  DraftThread writer_;  // ends after the turn has gone to the next
   BotTurn turn_;
   bot::Daemon daemon_;
   std::string last_note_;
   bool in_trouble_ = false;
   bool label_seen_to_ = false;
-  Moment no_writing_before_ = 0;
+  std::chrono::steady_clock::time_point no_writing_before_ = {};
 };
 
 void show_slots(Console& console, std::string_view what, const std::vector<bot::Slot>& slots) {
@@ -222,8 +239,8 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const bot::Schedule schedule, bot::Schedule::make(config));
   BOBBY_TRY(const auto poster, Poster::open(settings, interruptible()));
   if (settings.flag(Opt::kDryRun)) return show_plan(invocation, *poster, schedule);
+  BotRun bot(invocation, *poster, schedule);
   try {
-    BotRun bot(invocation, *poster, schedule);
     if (!settings.flag(Opt::kOnce))
       show_event(
           invocation.console,

@@ -27,8 +27,12 @@ Result<StoredDrafts> write_drafts(const Invocation& invocation, BotStore& store,
                                   const bot::PostMaker& maker, const DraftOrder& order) {
   const Settings& settings = invocation.settings;
   Console& console = invocation.console;
+  const std::atomic<bool>& stop = order.stop != nullptr ? *order.stop : cancelled();
   BOBBY_TRY(bot::NoveltyIndex past, past_texts(settings, store));
-  const auto watch = pull_view(console, settings);
+  const auto watch = [&stop, view = pull_view(console, settings)](const auto& progress) {
+    if (stop) throw Interrupted();
+    view(progress);
+  };
   BOBBY_TRY(const auto folder, obtain_model(settings.text(Opt::kModel), settings, watch));
   BOBBY_TRY(const auto adapters, load_adapters(settings, watch));
   Generator generator(
@@ -36,7 +40,11 @@ Result<StoredDrafts> write_drafts(const Invocation& invocation, BotStore& store,
         return load_model(settings, folder, TokenizerUse::kRequired, progress);
       },
       {.kv_format = kv_format(settings)});
-  BOBBY_TRY(const auto loaded, generator.prewarm(console.progress()));
+  const auto load_watch = [&stop, bar = console.progress()](const Progress& progress) {
+    if (stop) throw Interrupted();
+    bar(progress);
+  };
+  BOBBY_TRY(const auto loaded, generator.prewarm(load_watch));
   console.end_progress();
   BOBBY_TRY(const std::vector<AdapterUse> attached, attach_adapters(generator, adapters));
   BOBBY_TRY(const VoiceSetup voice,
@@ -47,7 +55,7 @@ Result<StoredDrafts> write_drafts(const Invocation& invocation, BotStore& store,
   if (!order.prompt.empty()) request.prompt = order.prompt;
   if (order.new_seed) request.seed = draw_seed();
   request.adapters = attached;
-  request.cancel = &cancelled();
+  request.cancel = &stop;
   PostWriter writer(generator);
   bot::DraftWriter drafts([&writer](const PostRequest& asked) { return writer.write(asked); },
                           maker, past);

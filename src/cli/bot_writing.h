@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct DraftOrder {
   std::string prompt = {};  ///< empty: --prompt
   /// Draws a seed whatever --seed says: who writes again and again must not write the same.
   bool new_seed = false;
+  /// Ends the work soon once it is set; null: cancelled().
+  const std::atomic<bool>* stop = nullptr;
 };
 
 struct StoredDrafts {
@@ -34,7 +37,8 @@ struct StoredDrafts {
 };
 
 /// Loads the model, writes drafts with it and puts the best into the store; the model goes again
-/// afterwards. Errors of all that; throws Interrupted.
+/// afterwards. Errors of all that; throws Interrupted. In any thread: what it shares with others
+/// may be shared.
 Result<StoredDrafts> write_drafts(const Invocation& invocation, BotStore& store,
                                   const bot::PostMaker& maker, const DraftOrder& order);
 

@@ -61,6 +61,7 @@ int Console::stdout_width() const {
 }
 
 void Console::write(std::string_view text) {
+  const std::lock_guard lock(mutex_);
   if (stdout_errno_ != 0) return;
   errno = 0;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
@@ -85,7 +86,8 @@ std::string Console::dimmed(std::string_view text) const {
 
 void Console::note(std::string_view line) {
   if (options_.quiet) return;
-  end_progress();
+  const std::lock_guard lock(mutex_);
+  remove_bar();
   fmt::print(stderr, "{}\n", dimmed(line));
 }
 
@@ -95,12 +97,14 @@ void Console::detail(std::string_view line) {
 
 void Console::partial(std::string_view text) {
   if (options_.quiet) return;
+  const std::lock_guard lock(mutex_);
   fmt::print(stderr, "{}", text);
   std::fflush(stderr);
 }
 
 void Console::error(const Error& error) {
-  end_progress();
+  const std::lock_guard lock(mutex_);
+  remove_bar();
   if (options_.json)
     fmt::print(stderr, "{}\n", dump(error_json(error)));
   else
@@ -111,26 +115,35 @@ ProgressFn Console::progress() {
   return [this](const Progress& progress) {
     if (cancelled()) throw Interrupted();
     if (!stderr_terminal_ || options_.quiet) return;
-    const double now = seconds_now();
-    if (bar_shown_ && now - bar_time_ < 0.05 && progress.done != progress.total) return;
-    bar_time_ = now;
-    bar_shown_ = true;
-    fmt::print(stderr, "\r\033[K{}", bar_text(progress));
-    std::fflush(stderr);
+    const std::lock_guard lock(mutex_);
+    if (bar_shown_ && !bar_is_old() && progress.done != progress.total) return;
+    show_bar(bar_text(progress));
   };
 }
 
 void Console::status(std::string_view line) {
   if (!stderr_terminal_ || options_.quiet) return;
-  const double now = seconds_now();
-  if (bar_shown_ && now - bar_time_ < 0.05) return;
-  bar_time_ = now;
+  const std::lock_guard lock(mutex_);
+  if (!bar_shown_ || bar_is_old()) show_bar(line);
+}
+
+bool Console::bar_is_old() const {
+  return seconds_now() - bar_time_ >= 0.05;
+}
+
+void Console::show_bar(std::string_view text) {
+  bar_time_ = seconds_now();
   bar_shown_ = true;
-  fmt::print(stderr, "\r\033[K{}", line);
+  fmt::print(stderr, "\r\033[K{}", text);
   std::fflush(stderr);
 }
 
 void Console::end_progress() {
+  const std::lock_guard lock(mutex_);
+  remove_bar();
+}
+
+void Console::remove_bar() {
   if (!bar_shown_) return;
   bar_shown_ = false;
   fmt::print(stderr, "\r\033[K");

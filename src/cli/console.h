@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -22,7 +23,7 @@ struct ConsoleOptions {
 };
 
 /// Results go to stdout, everything else to stderr. Bars and colours are for terminals that want
-/// them (NO_COLOR, TERM=dumb).
+/// them (NO_COLOR, TERM=dumb). What is written may come from any thread, a line at a time.
 class Console {
  public:
   Console(const ConsoleOptions& options, const Environment& environment);
@@ -68,8 +69,13 @@ class Console {
 
  private:
   void write(std::string_view text);
+  // Within the caller's lock.
+  bool bar_is_old() const;
+  void show_bar(std::string_view text);
+  void remove_bar();
   std::string dimmed(std::string_view text) const;
 
+  std::mutex mutex_;
   ConsoleOptions options_;
   bool stderr_terminal_ = false;
   bool colour_ = false;  // of stderr

@@ -62,6 +62,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 struct Interrupt {
   milliseconds patience;
+  std::string spoken;
 };
 struct Kill {
   std::chrono::microseconds after;
@@ -122,8 +123,8 @@ class Process {
       if (files[0].revents != 0) drain(out_.read, outcome_.out);
       if (files[1].revents != 0) drain(err_.read, outcome_.err);
       if (files[2].revents != 0) feed(input, written);
-      const bool speaks = !outcome_.out.empty() || !outcome_.err.empty();
-      if (interrupt && !signalled && (speaks || Clock::now() - begin > interrupt->patience)) {
+      if (interrupt && !signalled &&
+          (has_said(interrupt->spoken) || Clock::now() - begin > interrupt->patience)) {
         signalled = Clock::now();
         kill(pid_, SIGINT);
       }
@@ -137,6 +138,13 @@ class Process {
   }
 
  private:
+  bool has_said(const std::string& words) const {
+    const auto says = [&](const std::string& text) {
+      return words.empty() ? !text.empty() : text.find(words) != std::string::npos;
+    };
+    return says(outcome_.out) || says(outcome_.err);
+  }
+
   static void drain(int& file, std::string& text) {
     char buffer[4096];
     const ssize_t count = read(file, buffer, sizeof buffer);
@@ -169,8 +177,8 @@ Outcome run_bobby(const World& world, const std::vector<std::string>& words,
 }
 
 Outcome interrupt_bobby(const World& world, const std::vector<std::string>& words,
-                        milliseconds patience) {
-  return Process(world, words).finish({}, Interrupt{patience});
+                        milliseconds patience, const std::string& spoken) {
+  return Process(world, words).finish({}, Interrupt{patience, spoken});
 }
 
 Outcome kill_bobby(const World& world, const std::vector<std::string>& words,

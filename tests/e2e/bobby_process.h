@@ -26,10 +26,10 @@ struct World {
 Outcome run_bobby(const World& world, const std::vector<std::string>& words,
                   const std::string& input = {});
 
-/// As run_bobby, with stdin left open; sends SIGINT once something stands on stderr or stdout, or
-/// after `patience`.
+/// As run_bobby, with stdin left open; sends SIGINT once `spoken`, or where that is empty anything,
+/// stands on stderr or stdout, or after `patience`.
 Outcome interrupt_bobby(const World& world, const std::vector<std::string>& words,
-                        std::chrono::milliseconds patience);
+                        std::chrono::milliseconds patience, const std::string& spoken = {});
 
 /// As run_bobby, with SIGKILL `after` its start unless it has ended by then.
 Outcome kill_bobby(const World& world, const std::vector<std::string>& words,

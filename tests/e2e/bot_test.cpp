@@ -11,6 +11,7 @@
 #include "bobby_process.h"
 #include "store/draft_store.h"
 #include "store/outbox.h"
+#include "tiny_model.h"
 #include "unit/http/scripted_server.h"
 
 namespace bobby::e2e {
@@ -24,6 +25,13 @@ using nlohmann::json;
 constexpr const char* kDid = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
 constexpr const char* kPassword = "abcd-efgh-ijkl-mnop";
 constexpr const char* kCid = "bafyreihffx5a2e7k5uwrmmgofbvzujc5cmw5h4espouwuxt3liqoflx3ee";
+
+// A second; a sanitizer looks for leaks before the end.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::chrono::milliseconds kEndsWithin{10'000};
+#else
+constexpr std::chrono::milliseconds kEndsWithin{1000};
+#endif
 
 std::string answer_json(int status, const json& body) {
   return answer(status, body.dump(), "Content-Type: application/json\r\n");
@@ -76,6 +84,11 @@ class Bot : public testing::Test {
   World world_{folder_.path()};
   fs::path store_ = folder_.path() / "bobby.sqlite";
 };
+
+store::Moment moment_ago(std::chrono::milliseconds time) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now - time).count();
+}
 
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
@@ -246,12 +259,119 @@ TEST_F(Bot, ADaemonEndsWithinASecond) {
       std::chrono::seconds(20));
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_TRUE(has(outcome.out, "ends")) << outcome.out;
-  EXPECT_LT(outcome.after_signal, std::chrono::milliseconds(1000));
+  EXPECT_LT(outcome.after_signal, kEndsWithin);
   EXPECT_TRUE(store::Outbox::open(store_)
                   .value()
                   ->hold_lease(std::string("bot ") + kDid, "next", 0, 1)
                   .value())
       << "the next one need not wait";
+}
+
+/// A server that creates whatever records it is asked to.
+std::string take_record(const std::string& request) {
+  const json asked = json::parse(request.substr(request.find("\r\n\r\n") + 4), nullptr, false);
+  return created(asked.value("rkey", ""));
+}
+
+/// What a random model must be asked for to write texts that may be posted.
+const std::vector<std::string> kTinyVoice = {"--model",      "tiny", "--max-tokens", "30",
+                                             "--candidates", "2",    "--min-chars",  "1"};
+
+std::vector<std::string> joined(std::vector<std::string> words,
+                                const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST_F(Bot, DraftsAreWrittenAhead) {
+  ASSERT_EQ(make_tiny_model(world_).exit_code, 0);
+  log_in("http://127.0.0.1:1");
+  const auto words =
+      joined({"run", "--once", "--cron", "@daily", "--drafts-ahead", "3"}, kTinyVoice);
+  const Outcome outcome = run(words);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "3 drafts were written")) << outcome.out << outcome.err;
+  const auto drafts = store::DraftStore::open(store_).value();
+  EXPECT_EQ(drafts->list({.status = "draft"})->total, 3) << "nobody has approved them";
+  ASSERT_TRUE(drafts->update(1, {.status = "rejected"}));
+  EXPECT_TRUE(has(run(words).out, "1 draft was written"));
+  EXPECT_FALSE(has(run(words).out, "written")) << "there are enough";
+}
+
+TEST_F(Bot, PostsUnseenWhereThatIsAskedFor) {
+  ASSERT_EQ(make_tiny_model(world_).exit_code, 0);
+  ScriptedServer server(take_record);
+  log_in(server.url());
+  const auto a_time_has_come = [&] {
+    const auto outbox = store::Outbox::open(store_).value();
+    EXPECT_TRUE(outbox->handle_until(kDid, moment_ago(std::chrono::minutes(1))));
+  };
+  const auto words =
+      joined({"run", "--once", "--cron", "* * * * *", "--hourly-cap", "1"}, kTinyVoice);
+  a_time_has_come();
+  EXPECT_TRUE(has(run(words).out, "no draft was approved"));
+  EXPECT_EQ(server.connections(), 0) << "not by itself";
+  TemporaryFolder another;
+  store_ = another.path() / "bobby.sqlite";
+  fs::copy(folder_.path() / "accounts", another.path() / "accounts", fs::copy_options::recursive);
+  a_time_has_come();
+  const Outcome outcome = run(joined(words, {"--auto-post"}));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "waits for a draft that is being written")) << outcome.out;
+  EXPECT_TRUE(has(outcome.out, "draft 1 was posted")) << outcome.out << outcome.err;
+  EXPECT_EQ(post_of(1).state, store::OutboxState::kPosted);
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST_F(Bot, PostsGoOutWhileDraftsAreWritten) {
+  // A download that never comes: whoever writes waits for it.
+  ScriptedServer hub({std::string()});
+  world_.variables["HF_ENDPOINT"] = hub.url();
+  int requests = 0;
+  ScriptedServer server([&](const std::string& request) {
+    if (++requests == 1) return refused(500, "InternalServerError", "Internal Server Error");
+    if (requests == 2) return refused(400, "RecordNotFound", "Could not locate record");
+    return take_record(request);
+  });
+  const std::int64_t id = draft("posted at the second try");
+  log_in(server.url());
+  approve(id);
+  ASSERT_TRUE(
+      store::Outbox::open(store_).value()->handle_until(kDid, moment_ago(std::chrono::minutes(1))));
+  const Outcome outcome =
+      interrupt_bobby(world_,
+                      {"bot", "run", "--cron", "* * * * *", "--drafts-ahead", "2", "--model",
+                       "someone/a-voice", "--drafts", store_.string()},
+                      std::chrono::seconds(60), "was posted: at://");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "is not known")) << outcome.out;
+  EXPECT_TRUE(has(outcome.out, "ends")) << outcome.out;
+  EXPECT_GT(hub.connections(), 0) << "it was writing";
+  EXPECT_FALSE(has(outcome.out, "written"));
+  EXPECT_LT(outcome.after_signal, kEndsWithin);
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kPosted);
+}
+
+TEST_F(Bot, EndsWithinASecondWhileItWrites) {
+  ASSERT_EQ(make_tiny_model(world_).exit_code, 0);
+  log_in("http://127.0.0.1:1");
+  const Outcome outcome = interrupt_bobby(
+      world_,
+      {"bot", "run", "--cron", "@daily", "--drafts-ahead", "10", "--model", "tiny", "--candidates",
+       "100", "--max-tokens", "900", "--char-limit", "3000", "--drafts", store_.string()},
+      std::chrono::milliseconds(1500), "written");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_FALSE(has(outcome.out, "written")) << outcome.out;
+  EXPECT_TRUE(has(outcome.out, "ends")) << outcome.out;
+  EXPECT_LT(outcome.after_signal, kEndsWithin);
+}
+
+TEST_F(Bot, WhatCannotBeWrittenKeepsNothingBack) {
+  log_in("http://127.0.0.1:1");
+  const Outcome outcome =
+      run({"run", "--once", "--cron", "@daily", "--drafts-ahead", "1", "--model", "not-there"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "no drafts were written: ")) << outcome.out;
 }
 
 TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
@@ -264,9 +384,7 @@ TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
     EXPECT_TRUE(has(run(words).out, "another daemon")) << "one on this machine";
   }
   EXPECT_FALSE(has(run(words).out, "another daemon"));
-  const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  const store::Moment now = moment_ago(std::chrono::milliseconds(0));
   ASSERT_TRUE(store::Outbox::open(store_)
                   .value()
                   ->hold_lease(std::string("bot ") + kDid, "another machine", now, now + 90'000)

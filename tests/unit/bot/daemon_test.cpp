@@ -265,14 +265,45 @@ TEST_F(DaemonTest, AClockSetBackPostsNothingTwice) {
 TEST_F(DaemonTest, ASupplyIsAskedOnlyWhereNothingIsApproved) {
   approve();
   int asked = 0;
-  supply_ = [&](Moment) -> Result<bool> {
+  supply_ = [&](Moment) -> Result<Daemon::Supplied> {
     ++asked;
     approve();
-    return true;
+    return Daemon::Supplied::kApproved;
   };
   run(kMidnight, kMidnight + 13 * kHour);
   EXPECT_EQ(asked, 1);
   EXPECT_EQ(count(Event::kPosted), 2u);
+}
+
+TEST_F(DaemonTest, ASlotWaitsForADraftThatIsBeingWritten) {
+  const Moment written = kMidnight + 9 * kHour + 90'000;
+  supply_ = [&](Moment now) -> Result<Daemon::Supplied> {
+    if (now < written) return Daemon::Supplied::kLater;
+    approve();
+    return Daemon::Supplied::kApproved;
+  };
+  run(kMidnight, kMidnight + 10 * kHour);
+  ASSERT_EQ(repository_.times.size(), 1u);
+  EXPECT_EQ(repository_.times.front(), written) << "as soon as it is there";
+  EXPECT_EQ(count(Event::kEmpty), 0u);
+}
+
+TEST_F(DaemonTest, WhileADraftIsBeingWrittenTheRestGoesOn) {
+  // After an outage: five slots are dropped, and the sixth waits, since writing takes too long.
+  supply_ = [](Moment) { return Result<Daemon::Supplied>(Daemon::Supplied::kLater); };
+  approve();
+  repository_.next_answer = [&]() -> CreateAnswer {
+    repository_.next_answer = {};
+    return {.kind = CreateAnswer::Kind::kNotNow, .problem = "no connection"};
+  };
+  run(kMidnight + 8 * kHour, kMidnight + 9 * kHour + 60'000);
+  EXPECT_EQ(count(Event::kPosted), 1u) << "tried again, though the supply was never asked";
+  run(kMidnight + kDay + 16 * kHour, kMidnight + kDay + 16 * kHour + 60'000);
+  EXPECT_EQ(count(Event::kDropped), 0u) << "it is said when it is certain";
+  supply_ = [](Moment) { return Result<Daemon::Supplied>(Daemon::Supplied::kNothing); };
+  run(kMidnight + kDay + 16 * kHour + 60'000, kMidnight + kDay + 16 * kHour + 120'000);
+  EXPECT_EQ(count(Event::kDropped), 4u);
+  EXPECT_EQ(count(Event::kEmpty), 1u);
 }
 
 TEST_F(DaemonTest, ARefusedPostDoesNotStopTheNext) {

@@ -23,7 +23,12 @@ bool is_whole(const std::string& request) {
 
 }  // namespace
 
-ScriptedServer::ScriptedServer(std::vector<std::string> script) : script_(std::move(script)) {
+ScriptedServer::ScriptedServer(std::vector<std::string> script)
+    : ScriptedServer([script = std::move(script), number = std::size_t{0}](const auto&) mutable {
+        return script[std::min(number++, script.size() - 1)];
+      }) {}
+
+ScriptedServer::ScriptedServer(Reply reply) : reply_(std::move(reply)) {
   listener_ = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -51,8 +56,7 @@ void ScriptedServer::serve() {
   for (;;) {
     const int connection = ::accept(listener_, nullptr, nullptr);
     if (connection < 0) return;
-    const auto number = static_cast<std::size_t>(connections_++);
-    const std::string& text = script_[std::min(number, script_.size() - 1)];
+    ++connections_;
     std::string request;
     std::array<char, 4096> part{};
     while (!is_whole(request)) {
@@ -64,6 +68,7 @@ void ScriptedServer::serve() {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
     }
+    const std::string text = reply_(request);
     if (text.empty()) {
       silent_.push_back(connection);
       continue;

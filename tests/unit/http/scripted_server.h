@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -15,6 +16,9 @@ class ScriptedServer {
   /// Of each answer: "HTTP/1.1 200 OK\r\n...". An empty one is never given: the connection stays
   /// open until the server goes.
   explicit ScriptedServer(std::vector<std::string> script);
+  /// What is answered to a request, its head and body; from the server's own thread.
+  using Reply = std::function<std::string(const std::string& request)>;
+  explicit ScriptedServer(Reply reply);
   ~ScriptedServer();
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
@@ -30,7 +34,7 @@ class ScriptedServer {
  private:
   void serve();
 
-  std::vector<std::string> script_;
+  Reply reply_;
   int listener_ = -1;
   int port_ = 0;
   std::vector<int> silent_;
