@@ -152,6 +152,9 @@ std::optional<Verdict> Session::ensure_token() {
     if (!lock) return later(lock.error());
     if (const auto kept = keep(); !kept) return later(kept.error());
   }
+  // Who has logged out meanwhile, in another process, means this one too.
+  const auto stored = files_.session();
+  if (stored && !*stored) return later(not_logged_in(settings_.folder), true);
   if (now() < data_.good_until) return std::nullopt;
   return renew(data_.access);
 }
@@ -227,17 +230,19 @@ Result<net::Answer> Session::get(const std::string& method, const std::string& q
       fmt::format("{}/xrpc/{}?{}", data_.account.service, method, query));
 }
 
-Result<void> Session::log_out() {
+Result<Verdict> Session::log_out() {
   const auto lock = files_.lock(settings_.watch);
   if (!lock) return fail(lock.error());
-  // A token that nobody has is as good as none: it does not matter whether this arrives.
-  static_cast<void>(call_xrpc(settings_.transport.ask,
+  // The newest token is in the file, unless another process has logged out already.
+  if (const auto stored = files_.session(); kept_ && stored && *stored) data_ = **stored;
+  XrpcReply reply = call_xrpc(settings_.transport.ask,
                               {.service = data_.account.service,
                                .method = "com.atproto.server.deleteSession",
                                .token = data_.refresh,
                                .has_output = false},
-                              now()));
-  return files_.forget_session();
+                              now());
+  BOBBY_CHECK(files_.forget_session());
+  return std::move(reply.verdict);
 }
 
 }  // namespace bobby::bluesky

@@ -52,8 +52,9 @@ class Session {
   /// Asks without a token, again where a try fails.
   Result<net::Answer> get(const std::string& method, const std::string& query);
 
-  /// Ends the session at the server, where that can be reached, and forgets it here. kIo.
-  Result<void> log_out();
+  /// Ends the session at the server and forgets it here, whatever the server says of that: its
+  /// verdict. Others that use the session find that there is none. kIo: it is still here.
+  Result<Verdict> log_out();
 
   /// What is known of the budget; kIo.
   Result<RateBudget> budget() const { return files_.budget(); }

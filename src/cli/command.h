@@ -90,6 +90,7 @@ extern const Command kDataInspect;
 extern const Command kTokenize;
 extern const Command kBench;
 extern const Command kBotLogin;
+extern const Command kBotLogout;
 extern const Command kBotDraft;
 extern const Command kBotReview;
 extern const Command kBotApprove;

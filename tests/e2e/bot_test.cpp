@@ -130,6 +130,38 @@ TEST_F(Bot, LogsInAndKeepsTheSessionPrivate) {
   EXPECT_FALSE(has(status.out, "the-access-token"));
 }
 
+TEST_F(Bot, LogsOutAndKeepsTheRest) {
+  ScriptedServer server({answer(200, "")});
+  const std::int64_t id = draft("stays approved");
+  log_in(server.url());
+  approve(id);
+  const Outcome outcome = run({"logout"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "logged out of alice.test")) << outcome.out;
+  EXPECT_EQ(outcome.err, "");
+  ASSERT_EQ(server.connections(), 1);
+  EXPECT_TRUE(has(server.requests()[0], "com.atproto.server.deleteSession"));
+  EXPECT_TRUE(has(server.requests()[0], "Bearer the-refresh-token"));
+  EXPECT_TRUE(has(run({"status"}).out, "nobody is logged in"));
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kApproved);
+  const Outcome again = run({"logout"});
+  EXPECT_EQ(again.exit_code, 1);
+  EXPECT_TRUE(has(again.err, "nobody is logged in")) << again.err;
+}
+
+TEST_F(Bot, LogsOutWithoutTheServer) {
+  for (const bool offline : {false, true}) {
+    log_in("http://127.0.0.1:1");
+    const Outcome outcome = run(offline ? std::vector<std::string>{"logout", "--offline"}
+                                        : std::vector<std::string>{"logout"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_TRUE(has(outcome.err, "its server was not told")) << outcome.err;
+    EXPECT_FALSE(has(outcome.out + outcome.err, "-token"));
+    EXPECT_FALSE(
+        fs::exists(bluesky::account_folder(folder_.path() / "accounts", kDid) / "session.json"));
+  }
+}
+
 TEST_F(Bot, AWrongPasswordIsSaidAndNotShown) {
   ScriptedServer server({answer_json(200, {{"did", kDid}}),
                          refused(401, "AuthenticationRequired", "Invalid identifier or password")});

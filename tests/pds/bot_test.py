@@ -266,7 +266,20 @@ class BotTest(unittest.TestCase):
         self.network.call("com.atproto.server.activateAccount", None, self.token)
         self.posted(draft)
 
-    def test_8_no_secret_was_told(self):
+    def test_8_logout(self):
+        draft = self.approved("Posted after the next login")
+        before = self.machine.session()
+        answer = self.machine.succeed("logout")[0]
+        self.assertEqual((answer["did"], answer["ended_at_server"]), (self.did, True))
+        self.assertEqual(list(self.machine.home.glob("accounts/*/session.json")), [])
+        with self.assertRaisesRegex(AssertionError, "ExpiredToken|InvalidToken"):
+            self.network.call("com.atproto.server.refreshSession", None, before["refresh"])
+        self.assertIn("bot login", self.machine.refused("post", draft))
+        self.waits(draft)
+        self.log_in("wren.test", self.app_password("after"))
+        self.posted(draft)
+
+    def test_9_no_secret_was_told(self):
         machine = self.machine
         self.assertGreater(len(machine.secrets), 8)
         files = [path for path in machine.home.rglob("*") if path.is_file() and path.name != "session.json"]

@@ -91,6 +91,37 @@ Result<bluesky::SessionData> chosen_session(const Settings& settings) {
        .found = wanted});
 }
 
+Result<LoggedOut> log_out(const Settings& settings, const net::Watch& watch) {
+  auto data = chosen_session(settings);
+  if (!data) {
+    const bool names_one = settings.given(Opt::kBotAccount);
+    const std::string& did = names_one ? settings.text(Opt::kBotAccount) : std::string();
+    // A file that is there and is none: nothing can be asked with it.
+    if (!bluesky::is_did(did) || data.error().code == ErrorCode::kNotFound ||
+        data.error().code == ErrorCode::kIo)
+      return fail(std::move(data).error());
+    const bluesky::AccountFiles files(bluesky::account_folder(accounts_folder(settings), did));
+    BOBBY_CHECK(files.forget_session());
+    return LoggedOut{.account = {.did = did, .handle = {}, .service = {}},
+                     .not_told = std::move(data).error()};
+  }
+  LoggedOut result{.account = data->account};
+  if (auto online = check_online(settings); !online) {
+    const auto folder = bluesky::account_folder(accounts_folder(settings), data->account.did);
+    BOBBY_CHECK(bluesky::AccountFiles(folder).forget_session());
+    result.not_told = std::move(online).error();
+    return result;
+  }
+  auto client = make_client(net::leads_to_this_machine(data->account.service), watch);
+  BOBBY_TRY(auto session,
+            bluesky::Session::open(session_settings(settings, data->account.did, client, watch)));
+  BOBBY_TRY(bluesky::Verdict verdict, session.log_out());
+  // Where the account or its session stands in the way, there is nothing left to be ended.
+  if (verdict.outcome != bluesky::Outcome::kDone && !verdict.needs_person)
+    result.not_told = std::move(verdict.error);
+  return result;
+}
+
 Result<std::unique_ptr<BotAccount>> BotAccount::open(const Settings& settings,
                                                      const net::Watch& watch) {
   BOBBY_CHECK(check_online(settings));

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "app/settings.h"
@@ -24,6 +25,18 @@ std::filesystem::path accounts_folder(const Settings& settings);
 /// The session of the account to post as, as it is on the disk: --account's, or the only one.
 /// kNotFound: nobody is logged in; kUsage: several are, or another than --account; kMalformed, kIo.
 Result<bluesky::SessionData> chosen_session(const Settings& settings);
+
+/// A session that has been ended.
+struct LoggedOut {
+  bluesky::Account account;  ///< its DID alone where the file could not be read
+  /// Why its server does not know of that; nothing: the session is over there as well.
+  std::optional<Error> not_told = {};
+};
+
+/// Ends chosen_session()'s session at the server, unless --offline, and removes its file, whatever
+/// comes of the former; the file, too, of one that is named by its DID and cannot be read. What was
+/// spent of the server's limits stays known. chosen_session()'s errors; kIo: it is still there.
+Result<LoggedOut> log_out(const Settings& settings, const net::Watch& watch);
 
 /// A Bluesky account that is logged in, and the way to its server. `watch` is called while
 /// something is waited for, and may throw.

@@ -1,5 +1,6 @@
 // Which account is meant, without any network.
 
+#include <fstream>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -55,6 +56,35 @@ TEST_F(BotAccountTest, OfSeveralOneIsNamed) {
   for (const char* name : {"bob.example", "@bob.example", kBob})
     EXPECT_EQ(chosen_session(settings({{Opt::kBotAccount, {name}}}))->account.did, kBob) << name;
   EXPECT_FALSE(chosen_session(settings({{Opt::kBotAccount, {"carol.example"}}})));
+}
+
+TEST_F(BotAccountTest, LoggingOutOfflineRemovesTheSessionAlone) {
+  log_in(kAlice, "alice.example");
+  log_in(kBob, "bob.example");
+  ASSERT_TRUE(files(kAlice).save(bluesky::RateBudget()));
+  EXPECT_FALSE(log_out(settings({{Opt::kOffline, {"true"}}}), {})) << "which?";
+  const auto out =
+      log_out(settings({{Opt::kOffline, {"true"}}, {Opt::kBotAccount, {"alice.example"}}}), {});
+  ASSERT_TRUE(out) << out.error().to_string();
+  EXPECT_EQ(out->account.did, kAlice);
+  EXPECT_TRUE(out->not_told);
+  EXPECT_FALSE(*files(kAlice).session());
+  EXPECT_TRUE(std::filesystem::exists(bluesky::account_folder(accounts_folder(settings()), kAlice) /
+                                      "budget.json"));
+  EXPECT_EQ(chosen_session(settings())->account.did, kBob);
+}
+
+TEST_F(BotAccountTest, LogsOutOfASessionThatCannotBeRead) {
+  log_in(kAlice, "alice.example");
+  const auto file = bluesky::account_folder(accounts_folder(settings()), kAlice) / "session.json";
+  std::ofstream(file) << "{";
+  EXPECT_FALSE(log_out(settings(), {})) << "it does not say whose it is";
+  const auto out = log_out(settings({{Opt::kBotAccount, {kAlice}}}), {});
+  ASSERT_TRUE(out) << out.error().to_string();
+  EXPECT_EQ(out->not_told->code, ErrorCode::kMalformed);
+  EXPECT_FALSE(std::filesystem::exists(file));
+  const auto again = log_out(settings({{Opt::kBotAccount, {kAlice}}}), {});
+  EXPECT_EQ(again.error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(BotAccountTest, OfflineAsksNobody) {

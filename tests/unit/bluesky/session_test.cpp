@@ -266,13 +266,28 @@ TEST_F(SessionTest, EndsHereAndThere) {
   ASSERT_TRUE(log_in());
   Session session = opened();
   Session other = opened();
-  ASSERT_TRUE(session.log_out());
+  const auto verdict = session.log_out();
+  ASSERT_TRUE(verdict);
+  EXPECT_EQ(verdict->outcome, Outcome::kDone);
   EXPECT_EQ(server_.asked.back(), "deleteSession");
   EXPECT_FALSE(Session::open(server_.settings(folder_)));
-  server_.now += hours(3);
   const XrpcReply reply = write(other);
-  EXPECT_EQ(reply.verdict.outcome, Outcome::kLater);
+  EXPECT_EQ(reply.verdict.outcome, Outcome::kLater) << "though its token is still good";
   EXPECT_TRUE(reply.verdict.needs_person);
+  EXPECT_EQ(server_.asked.back(), "deleteSession");
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "budget.json")) << "what was spent is spent";
+}
+
+TEST_F(SessionTest, EndsHereWhereTheServerIsAway) {
+  ASSERT_TRUE(log_in());
+  Session session = opened();
+  server_.now += hours(3);
+  ASSERT_EQ(write(session).verdict.outcome, Outcome::kDone);  // other tokens than at first
+  server_.faults = {Fault::kNoConnection};
+  const auto verdict = session.log_out();
+  ASSERT_TRUE(verdict);
+  EXPECT_EQ(verdict->outcome, Outcome::kLater);
+  EXPECT_FALSE(Session::open(server_.settings(folder_)));
 }
 
 TEST_F(SessionTest, NoSecretIsInAnyMessage) {
