@@ -98,6 +98,8 @@ extern const Command kBotReject;
 extern const Command kBotPost;
 extern const Command kBotRun;
 extern const Command kBotStatus;
+extern const Command kBotBackup;
+extern const Command kBotCheck;
 extern const Command kConfig;
 extern const Command kCompletions;
 extern const Command kMan;

@@ -280,7 +280,14 @@ Result<void> SqliteDraftStore::write_copy(const fs::path& path) {
   const std::lock_guard lock(mutex_);
   BOBBY_TRY(const Statement statement, database_.prepare("VACUUM INTO ?1"));
   Run run(database_, statement);
-  BOBBY_CHECK(run.bind(1, path.native()).next());
+  if (auto written = run.bind(1, path.native()).next(); !written) {
+    // It is the copy that has no room, not the store.
+    const int code = sqlite3_errcode(database_.handle()) & 0xff;
+    Error error = std::move(written).error();
+    if (code == SQLITE_FULL || code == SQLITE_IOERR || code == SQLITE_CANTOPEN)
+      error.where = path.string();
+    return fail(std::move(error));
+  }
   return flush_file(path);
 }
 

@@ -1,6 +1,7 @@
 // `bobby bot`, as a person and a system see it: what it says when something is wrong, and that
 // nothing is lost or told by that. The server answers from a script.
 
+#include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -497,6 +498,70 @@ TEST_F(Bot, ADamagedStoreIsNamedAndNotTouched) {
     EXPECT_TRUE(has(outcome.err, store_.string())) << outcome.err;
   }
   EXPECT_EQ(read_file(store_), garbage);
+}
+
+TEST_F(Bot, ABackupHoldsEverything) {
+  log_in("http://127.0.0.1:1");
+  const std::int64_t id = draft("kept twice");
+  const std::string key = approve(id);
+  const fs::path copy = folder_.path() / "copies" / "bobby.sqlite";
+  const Outcome outcome = run({"backup", copy.string()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, copy.string())) << outcome.out;
+  struct stat file = {};
+  ASSERT_EQ(::stat(copy.c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0600u);
+  EXPECT_EQ(store::Outbox::open(copy).value()->of_draft(id)->value().record_key, key);
+  EXPECT_EQ(read_file(copy).find("the-refresh-token"), std::string::npos);
+  const Outcome again = run({"backup", copy.string()});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_TRUE(has(again.err, "exists already")) << again.err;
+  store_ = copy;
+  const Outcome checked = run({"check"});
+  EXPECT_EQ(checked.exit_code, 0) << checked.err;
+  EXPECT_TRUE(has(checked.out, "is whole, with 1 draft")) << checked.out;
+}
+
+TEST_F(Bot, ABackupThatHasNoRoomLeavesNothing) {
+  for (int i = 0; i < 50; ++i) draft(std::string(1000, 'x'));
+  const fs::path copy = folder_.path() / "copy.sqlite";
+  {
+    // More than what opening a store writes beside it, and less than the copy.
+    const SmallDisk disk(40'000);
+    const Outcome outcome = run({"backup", copy.string()});
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(has(outcome.err, copy.string())) << outcome.err;
+    EXPECT_FALSE(has(outcome.err, store_.string())) << "it is the copy that has no room";
+  }
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_FALSE(has(entry.path().filename().string(), "copy.sqlite")) << entry.path();
+  EXPECT_EQ(run({"check"}).exit_code, 0);
+}
+
+TEST_F(Bot, ACheckOfNoStoreMakesNone) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"check"}, {"backup", "copy.sqlite"}}) {
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(has(outcome.err, store_.string() + ": is not there")) << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(store_));
+}
+
+TEST_F(Bot, ACheckFindsWhatIsDamaged) {
+  for (int i = 0; i < 100; ++i) draft(std::string(500, 'x') + std::to_string(i));
+  std::string bytes = read_file(store_);
+  ASSERT_GT(bytes.size(), 30'000u);
+  std::fill(bytes.begin() + 20'480, bytes.begin() + 24'576, '\x5a');
+  write_file(store_, bytes);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"check"}, {"backup", "copy.sqlite"}}) {
+    const Outcome outcome = run(words);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_TRUE(has(outcome.err, store_.string() + ": is damaged")) << outcome.err;
+    EXPECT_TRUE(has(outcome.err, "put a backup in its place")) << outcome.err;
+  }
+  EXPECT_FALSE(fs::exists(folder_.path() / "copy.sqlite"));
 }
 
 }  // namespace

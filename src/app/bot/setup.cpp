@@ -93,6 +93,16 @@ Result<BotStore> open_bot_store(const Settings& settings) {
   return store;
 }
 
+Result<BotStore> open_existing_store(const Settings& settings) {
+  const std::filesystem::path file = store_file(settings);
+  std::error_code error;
+  if (std::filesystem::exists(file, error)) return open_bot_store(settings);
+  return fail({.code = ErrorCode::kNotFound,
+               .where = file.string(),
+               .problem = "is not there",
+               .hint = "--drafts names another store"});
+}
+
 bot::Source draft_source(std::int64_t id) {
   return {bot::SourceKind::kDraft, fmt::format("{}", id)};
 }

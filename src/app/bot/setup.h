@@ -30,6 +30,8 @@ struct BotStore {
   std::unique_ptr<store::Outbox> outbox;
 };
 Result<BotStore> open_bot_store(const Settings& settings);
+/// As open_bot_store(), but makes none. kNotFound: there is no store.
+Result<BotStore> open_existing_store(const Settings& settings);
 
 /// What a draft is compared with: the archives, what was posted, and the drafts of the store,
 /// rejected ones too. kNotFound, kIo, kMalformed of an archive; the store's.
