@@ -183,7 +183,7 @@ void Daemon::report_what_waits(const Plan& plan) {
                                             plan.held.front().local)});
 }
 
-Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
+Result<bool> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
   for (const std::string& note : plan.notes) report_once({BotEvent::Kind::kNote, note});
   if (plan.fire.empty()) report_what_waits(plan);
   for (auto slot = plan.fire.begin(); slot != plan.fire.end(); ++slot) {
@@ -193,7 +193,7 @@ Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
       report_once({BotEvent::Kind::kHeld,
                    fmt::format("{} waits for a draft that is being written", slot->local)});
       again = std::min(again, now + kSecond);
-      return {};
+      return false;
     }
     if (slot == plan.fire.begin()) report_what_waits(plan);
     const bool has_draft = supplied == Supplied::kApproved;
@@ -208,9 +208,9 @@ Result<void> Daemon::use_slots(const Plan& plan, Moment now, Moment& again) {
     }
     BOBBY_TRY(const auto unsettled, parts_.outbox.sending(parts_.account));
     // The slots that are left are planned again once it is known what became of this one.
-    if (unsettled) return {};
+    if (unsettled) return false;
   }
-  return parts_.outbox.handle_until(parts_.account, moment_of(plan.handled_until));
+  return true;
 }
 
 Result<Moment> Daemon::step(Moment now) {
@@ -231,7 +231,10 @@ Result<Moment> Daemon::step(Moment now) {
   // Before its first step a schedule has missed nothing.
   const Moment since = handled == 0 ? now - kSecond : handled;
   const Plan plan = parts_.schedule.plan(time_of(now), time_of(since), posted);
-  BOBBY_CHECK(use_slots(plan, now, again));
+  BOBBY_TRY(const bool done, use_slots(plan, now, again));
+  // Where it does not move on nothing is written: someone may have resumed meanwhile.
+  if (const Moment until = moment_of(plan.handled_until); done && until > handled)
+    BOBBY_CHECK(parts_.outbox.handle_until(parts_.account, until));
   return std::max(now + kSecond, std::min(again, moment_of(plan.look_again)));
 }
 

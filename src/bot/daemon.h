@@ -74,7 +74,8 @@ class Daemon {
   Result<bool> settle(Moment now, Moment& again);
   /// Whether there was one to be tried again.
   Result<bool> repeat(Moment now, Moment& again);
-  Result<void> use_slots(const Plan& plan, Moment now, Moment& again);
+  /// Whether what fires has fired, and the slots up to plan.handled_until are done with.
+  Result<bool> use_slots(const Plan& plan, Moment now, Moment& again);
   void report_what_waits(const Plan& plan);
   Result<Supplied> supply(Moment now);
   /// Whether there was a post for it.

@@ -113,6 +113,8 @@ class BotRun {
       return now + kSleepOutOfTurn;
     }
     label();
+    BOBBY_TRY(const Moment handled, poster_.outbox().handled_until(poster_.did()));
+    if (is_far_ahead(handled, now)) note_once(silence_text(time_text(handled)));
     BOBBY_TRY(const Moment again, daemon_.step(now));
     BOBBY_CHECK(write_ahead());
     if (in_trouble_) note_once("goes on");

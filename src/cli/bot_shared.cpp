@@ -24,6 +24,18 @@ std::string time_text(store::Moment moment) {
                      fmt::gmtime(static_cast<std::time_t>(moment / 1000)));
 }
 
+bool is_far_ahead(store::Moment handled_until, store::Moment now) {
+  constexpr store::Moment kMinute = 60'000;  // by which clocks are put right all the time
+  return handled_until > now + kMinute;
+}
+
+std::string silence_text(const std::string& handled_until) {
+  return fmt::format(
+      "nothing goes out before {}, up to which a clock that was ahead has handled the schedule; "
+      "`bobby bot resume` goes on now",
+      handled_until);
+}
+
 net::Watch interruptible() {
   return [] {
     if (cancelled()) throw Interrupted();

@@ -28,6 +28,11 @@ store::Moment moment_now();
 /// "2025-11-28 16:07:31 UTC"
 std::string time_text(store::Moment moment);
 
+/// Whether slots were handled up to a time that is still to come, as a clock that was ahead leaves
+/// it; and what that means, for a person.
+bool is_far_ahead(store::Moment handled_until, store::Moment now);
+std::string silence_text(const std::string& handled_until);
+
 /// Throws Interrupted once the user wants the work to stop.
 net::Watch interruptible();
 

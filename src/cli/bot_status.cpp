@@ -70,8 +70,11 @@ Result<Json> posts_json(store::Outbox& outbox, const std::string& did) {
         json["problems"].push_back(outbox_json(post));
   }
   BOBBY_TRY(const store::Outbox::Pause pause, outbox.pause(did));
-  if (pause.until > moment_now())
+  const store::Moment now = moment_now();
+  if (pause.until > now)
     json["pause"] = {{"until", time_text(pause.until)}, {"reason", pause.reason}};
+  BOBBY_TRY(const store::Moment handled, outbox.handled_until(did));
+  if (is_far_ahead(handled, now)) json["handled_until"] = time_text(handled);
   return json;
 }
 
@@ -111,8 +114,11 @@ void print_account(Console& console, const Json& account) {
 void print_posts(Console& console, const Json& posts) {
   if (posts.contains("pause"))
     print_line(console, "paused",
-               fmt::format("until {}: {}", posts["pause"]["until"].get<std::string>(),
+               fmt::format("until {}: {}; `bobby bot resume` ends that",
+                           posts["pause"]["until"].get<std::string>(),
                            posts["pause"]["reason"].get<std::string>()));
+  if (posts.contains("handled_until"))
+    print_line(console, "silent", silence_text(posts["handled_until"].get<std::string>()));
   for (const Json& post : posts["posted"])
     print_line(console, "posted",
                fmt::format("{}  draft {}  {}", post["posted_at"].get<std::string>(),

@@ -97,6 +97,7 @@ extern const Command kBotApprove;
 extern const Command kBotReject;
 extern const Command kBotPost;
 extern const Command kBotRun;
+extern const Command kBotResume;
 extern const Command kBotStatus;
 extern const Command kBotBackup;
 extern const Command kBotCheck;

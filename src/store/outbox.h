@@ -90,7 +90,7 @@ class Outbox {
 
   /// The last slot of a schedule that was used or dropped; 0: none yet.
   virtual Result<Moment> handled_until(std::string_view account) = 0;
-  /// Slots up to `moment` are done with. Never goes back.
+  /// Slots up to `moment` are done with. Never goes back, but by resume().
   virtual Result<void> handle_until(std::string_view account, Moment moment) = 0;
   /// Until when an account does not post, and why: a server's verdict (a suspended account, say) or
   /// a person's.
@@ -100,6 +100,9 @@ class Outbox {
   };
   virtual Result<Pause> pause(std::string_view account) = 0;
   virtual Result<void> set_pause(std::string_view account, const Pause& pause) = 0;
+  /// An account goes on at `now`, whatever a clock that was ahead has left: there is no pause,
+  /// slots after `now` are not handled, no try waits, and what went out later went out now.
+  virtual Result<void> resume(std::string_view account, Moment now) = 0;
 
   /// Whether `owner` holds the lease on `name`, now held until `until`: it is taken when it is
   /// free, run out, or its own. Two daemons on one store take turns by it; that no post goes out

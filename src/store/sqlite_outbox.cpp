@@ -412,6 +412,20 @@ Result<void> SqliteOutbox::set_pause(std::string_view account, const Pause& paus
   return execute(database_, kPause, account, pause.until, std::string_view(pause.reason));
 }
 
+Result<void> SqliteOutbox::resume(std::string_view account, Moment now) {
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
+  BOBBY_CHECK(execute(database_,
+                      "UPDATE accounts SET paused_until = 0, pause_reason = '', "
+                      "handled_until = min(handled_until, ?2) WHERE account = ?1",
+                      account, now));
+  BOBBY_CHECK(execute(database_,
+                      "UPDATE outbox SET not_before = min(not_before, ?2), "
+                      "tried_at = min(tried_at, ?2) WHERE account = ?1",
+                      account, now));
+  return transaction.commit();
+}
+
 Result<bool> SqliteOutbox::hold_lease(std::string_view name, std::string_view owner, Moment now,
                                       Moment until) {
   const std::lock_guard lock(mutex_);

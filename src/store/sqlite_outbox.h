@@ -43,6 +43,7 @@ class SqliteOutbox final : public Outbox {
   Result<void> handle_until(std::string_view account, Moment moment) override;
   Result<Pause> pause(std::string_view account) override;
   Result<void> set_pause(std::string_view account, const Pause& pause) override;
+  Result<void> resume(std::string_view account, Moment now) override;
   Result<bool> hold_lease(std::string_view name, std::string_view owner, Moment now,
                           Moment until) override;
   Result<void> end_lease(std::string_view name, std::string_view owner) override;

@@ -407,6 +407,35 @@ TEST_F(Bot, WhatCannotBeWrittenKeepsNothingBack) {
   EXPECT_TRUE(has(outcome.out, "no drafts were written: ")) << outcome.out;
 }
 
+TEST_F(Bot, AClockThatWasAheadIsNamedAndResumedFrom) {
+  ScriptedServer server(take_record);
+  log_in(server.url());
+  const std::int64_t id = draft("posted in spite of it");
+  approve(id);
+  {
+    const auto outbox = store::Outbox::open(store_).value();
+    ASSERT_TRUE(outbox->handle_until(kDid, moment_ago(-std::chrono::hours(9000))));
+    ASSERT_TRUE(outbox->set_pause(
+        kDid, {.until = moment_ago(-std::chrono::minutes(4)), .reason = "it was deactivated"}));
+  }
+  const std::vector<std::string> once = {"run", "--once", "--cron", "* * * * *"};
+  const Outcome silent = run(once);
+  EXPECT_TRUE(has(silent.out, "nothing goes out before")) << silent.out;
+  EXPECT_TRUE(has(silent.out, "`bobby bot resume`")) << silent.out;
+  const Outcome status = run({"status"});
+  EXPECT_TRUE(has(status.out, "silent    nothing goes out before")) << status.out;
+  EXPECT_TRUE(has(status.out, "it was deactivated")) << status.out;
+  EXPECT_EQ(server.connections(), 0);
+
+  const Outcome resumed = run({"resume"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_TRUE(has(resumed.out, "it was deactivated")) << resumed.out;
+  EXPECT_TRUE(has(resumed.out, "alice.test goes on")) << resumed.out;
+  EXPECT_FALSE(has(run({"status"}).out, "silent"));
+  EXPECT_TRUE(has(run({"resume"}).out, "nothing stood in its way"));
+  EXPECT_EQ(post_of(id).state, store::OutboxState::kApproved) << "at its time, not before";
+}
+
 TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
   log_in("http://127.0.0.1:1");
   const std::vector<std::string> words = {"run", "--once", "--cron", "@daily", "--zone", "UTC"};

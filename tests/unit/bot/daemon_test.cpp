@@ -262,6 +262,20 @@ TEST_F(DaemonTest, AClockSetBackPostsNothingTwice) {
   EXPECT_EQ(repository_.times.size(), 3u);
 }
 
+TEST_F(DaemonTest, AClockThatWasFarAheadIsLeftBehind) {
+  for (int i = 0; i < 12; ++i) approve();
+  run(kMidnight, kMidnight + 13 * kHour);
+  // For a day it is a year later.
+  run(kMidnight + 365 * kDay, kMidnight + 366 * kDay);
+  const std::size_t before = repository_.times.size();
+  EXPECT_EQ(before, 6u) << "two, one made up for, and three";
+  run(kMidnight + kDay, kMidnight + 2 * kDay);
+  EXPECT_EQ(repository_.times.size(), before) << "silent";
+  ASSERT_TRUE(outbox_->resume(kAccount, kMidnight + 2 * kDay));
+  run(kMidnight + 2 * kDay, kMidnight + 3 * kDay);
+  EXPECT_EQ(repository_.times.size(), before + 3) << "as on any day";
+}
+
 TEST_F(DaemonTest, ASupplyIsAskedOnlyWhereNothingIsApproved) {
   approve();
   int asked = 0;

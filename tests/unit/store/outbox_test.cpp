@@ -246,6 +246,30 @@ TEST_F(OutboxTest, SlotsAreHandledOnce) {
   EXPECT_EQ(outbox_->pause(kOther)->until, 0);
 }
 
+TEST_F(OutboxTest, AnAccountGoesOnFromAClockThatWasAhead) {
+  const OutboxPost posted = sending("key1");
+  ASSERT_TRUE(outbox_->posted(posted.id, "at://x", "c", 200).value());
+  const OutboxPost tried = sending("key2");
+  ASSERT_TRUE(outbox_->postpone(tried, "no connection", 900).value());
+  const OutboxPost early = sending("key3");
+  ASSERT_TRUE(outbox_->unknown(early.id, "no answer", 90));
+  for (const std::string_view account : {kAccount, kOther}) {
+    ASSERT_TRUE(outbox_->handle_until(account, 5000));
+    ASSERT_TRUE(outbox_->set_pause(account, {.until = 7000, .reason = "suspended"}));
+  }
+  ASSERT_TRUE(outbox_->resume(kAccount, 150));
+  EXPECT_EQ(outbox_->handled_until(kAccount).value(), 150);
+  EXPECT_EQ(outbox_->pause(kAccount)->until, 0);
+  EXPECT_EQ(outbox_->pause(kAccount)->reason, "");
+  EXPECT_EQ(outbox_->next_try(kAccount)->value(), 150);
+  EXPECT_EQ(outbox_->posted_times(kAccount, 0).value(), (std::vector<Moment>{150, 150}));
+  EXPECT_EQ(outbox_->get(early.id)->value().not_before, 90) << "that is past already";
+  EXPECT_EQ(outbox_->handled_until(kOther).value(), 5000) << "another account is another's";
+  EXPECT_EQ(outbox_->pause(kOther)->until, 7000);
+  ASSERT_TRUE(outbox_->resume(kAccount, 180));
+  EXPECT_EQ(outbox_->handled_until(kAccount).value(), 150) << "what was missed is still missed";
+}
+
 TEST_F(OutboxTest, ALeaseHasOneOwner) {
   const auto other = open_outbox();
   EXPECT_TRUE(outbox_->hold_lease("post", "one", 0, 100).value());
