@@ -8,6 +8,17 @@ cd "$(dirname "$0")/.."
 git ls-files '*.h' '*.c' '*.cpp' '*.cu' '*.cuh' | xargs clang-format --dry-run -Werror
 for script in $(git ls-files '*.sh' .ci/run); do sh -n "$script"; done
 
+# Where systemd is, it reads the example's unit; what it does not know it says, and ends with 0 all the same.
+if command -v systemd-analyze >/dev/null; then
+  home=$(mktemp -d)
+  mkdir -p "$home/.local/bin" "$home/run"
+  ln -s /bin/sh "$home/.local/bin/bobby"
+  said=$(HOME=$home XDG_RUNTIME_DIR=$home/run systemd-analyze verify --user examples/systemd/*.service 2>&1) ||
+    said="${said:-the unit cannot be read}"
+  rm -r "$home"
+  [ -z "$said" ] || { printf '%s\n' "$said" >&2; exit 1; }
+fi
+
 [ "${1:-}" = tidy ] || exit 0
 [ -f build/release/compile_commands.json ] || cmake --preset release >/dev/null
 # Kernels are checked by the compiler that builds them: clang-tidy lacks their per-file ISA flags, and
