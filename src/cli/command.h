@@ -95,6 +95,7 @@ extern const Command kBotDraft;
 extern const Command kBotReview;
 extern const Command kBotApprove;
 extern const Command kBotReject;
+extern const Command kBotSend;
 extern const Command kBotPost;
 extern const Command kBotRun;
 extern const Command kBotResume;

@@ -41,6 +41,21 @@ class Outbox {
   virtual Result<void> reject(std::int64_t draft_id, std::string_view reason, Moment now) = 0;
   /// An approved or refused post is a draft again. kNotFound, kBusy, kUsage as above.
   virtual Result<void> withdraw(std::int64_t draft_id, Moment now) = 0;
+  /// A draft leaves for a queue elsewhere, Bluesky's own drafts say: it is rejected here, so that
+  /// nothing posts it as well, and taken out of the outbox. `text` is what is sent; where an
+  /// earlier begin_handover() has neither ended nor been taken back, its text is returned,
+  /// in_doubt. kUsage: it was handed over already, rejected or posted; kBusy, kNotFound as above.
+  /// The decisions are "handing over", then "handed over" or "withdrawn".
+  struct Handover {
+    std::string text;
+    bool in_doubt = false;  ///< it may be there already
+  };
+  virtual Result<Handover> begin_handover(std::int64_t draft_id, std::string_view text,
+                                          Moment now) = 0;
+  /// It is there: `where` is kept as the decision's reason.
+  virtual Result<void> end_handover(std::int64_t draft_id, std::string_view where, Moment now) = 0;
+  /// It certainly is not there: it is a draft again.
+  virtual Result<void> undo_handover(std::int64_t draft_id, Moment now) = 0;
   /// Drafts with the status "approved" that have no key yet (approved on the page, without an
   /// account): the oldest first.
   virtual Result<std::vector<std::int64_t>> without_key() = 0;

@@ -51,6 +51,12 @@ constexpr std::string_view kLease =
     "owner = excluded.owner, until = excluded.until WHERE leases.owner = excluded.owner OR "
     "leases.until <= ?3 OR leases.until > ?3 + 2 * (?4 - ?3) RETURNING owner";
 
+constexpr std::string_view kHandingOver = "handing over";
+constexpr std::string_view kHandedOver = "handed over";
+constexpr std::string_view kLastDecision =
+    "SELECT draft_id, decision, reason, text, at FROM decisions WHERE draft_id = ?1 "
+    "ORDER BY id DESC LIMIT 1";
+
 OutboxPost post_of(const Run& run) {
   return {.id = run.number(0),
           .draft_id = run.number(1),
@@ -68,6 +74,10 @@ OutboxPost post_of(const Run& run) {
           .sent_at = run.number(13),
           .tried_at = run.number(14),
           .posted_at = run.number(15)};
+}
+
+Decision decision_of(const Run& run) {
+  return {run.number(0), run.text(1), run.text(2), run.text(3), run.number(4)};
 }
 
 /// Every row of a statement with `values` bound from 1, each made by `make`.
@@ -233,6 +243,55 @@ Result<void> SqliteOutbox::withdraw(std::int64_t draft_id, Moment now) {
   return transaction.commit();
 }
 
+Result<Decision> SqliteOutbox::last_decision(std::int64_t draft_id) {
+  BOBBY_TRY(std::vector<Decision> found, rows(database_, kLastDecision, decision_of, draft_id));
+  return found.empty() ? Decision{} : std::move(found.front());
+}
+
+Result<Outbox::Handover> SqliteOutbox::begin_handover(std::int64_t draft_id, std::string_view text,
+                                                      Moment now) {
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
+  BOBBY_TRY(const DraftState found, draft(draft_id));
+  BOBBY_TRY(Decision last, last_decision(draft_id));
+  if (last.decision == kHandingOver) return Handover{std::move(last.text), true};
+  const bool is_there = last.decision == kHandedOver;
+  if (is_there || found.status == "rejected" || found.status == "posted")
+    return fail({.code = ErrorCode::kUsage,
+                 .where = draft_name(draft_id),
+                 .problem = is_there ? "was sent already" : "is " + found.status + " already",
+                 .found = is_there ? last.reason : ""});
+  BOBBY_TRY(const auto post, find("draft_id", draft_id));
+  if (post) BOBBY_CHECK(check_unsent(*post));
+  BOBBY_CHECK(execute(database_, "DELETE FROM outbox WHERE draft_id = ?1", draft_id));
+  BOBBY_CHECK(set_draft_status(draft_id, "rejected"));
+  BOBBY_CHECK(decide({draft_id, std::string(kHandingOver), "", std::string(text), now}));
+  BOBBY_CHECK(transaction.commit());
+  return Handover{std::string(text), false};
+}
+
+Result<void> SqliteOutbox::finish_handover(Decision decision) {
+  const std::lock_guard lock(mutex_);
+  BOBBY_TRY(Transaction transaction, Transaction::begin(database_, Transaction::Kind::kWrite));
+  BOBBY_TRY(Decision begun, last_decision(decision.draft_id));
+  if (begun.decision != kHandingOver)
+    return fail({.code = ErrorCode::kUsage,
+                 .where = draft_name(decision.draft_id),
+                 .problem = "is not being handed over"});
+  if (decision.decision != kHandedOver) BOBBY_CHECK(set_draft_status(decision.draft_id, "draft"));
+  decision.text = std::move(begun.text);
+  BOBBY_CHECK(decide(decision));
+  return transaction.commit();
+}
+
+Result<void> SqliteOutbox::end_handover(std::int64_t draft_id, std::string_view where, Moment now) {
+  return finish_handover({draft_id, std::string(kHandedOver), std::string(where), "", now});
+}
+
+Result<void> SqliteOutbox::undo_handover(std::int64_t draft_id, Moment now) {
+  return finish_handover({draft_id, "withdrawn", "", "", now});
+}
+
 Result<std::vector<std::int64_t>> SqliteOutbox::without_key() {
   const std::lock_guard lock(mutex_);
   return rows(database_,
@@ -371,10 +430,7 @@ Result<std::vector<Decision>> SqliteOutbox::decisions(std::int64_t limit) {
   return rows(
       database_,
       "SELECT draft_id, decision, reason, text, at FROM decisions ORDER BY id DESC LIMIT ?1",
-      [](const Run& run) {
-        return Decision{run.number(0), run.text(1), run.text(2), run.text(3), run.number(4)};
-      },
-      limit);
+      decision_of, limit);
 }
 
 Result<Moment> SqliteOutbox::handled_until(std::string_view account) {

@@ -19,6 +19,10 @@ class SqliteOutbox final : public Outbox {
                              std::string_view record_key, Moment now) override;
   Result<void> reject(std::int64_t draft_id, std::string_view reason, Moment now) override;
   Result<void> withdraw(std::int64_t draft_id, Moment now) override;
+  Result<Handover> begin_handover(std::int64_t draft_id, std::string_view text,
+                                  Moment now) override;
+  Result<void> end_handover(std::int64_t draft_id, std::string_view where, Moment now) override;
+  Result<void> undo_handover(std::int64_t draft_id, Moment now) override;
   Result<std::vector<std::int64_t>> without_key() override;
   Result<std::optional<OutboxPost>> get(std::int64_t id) override;
   Result<std::optional<OutboxPost>> of_draft(std::int64_t draft_id) override;
@@ -61,6 +65,10 @@ class SqliteOutbox final : public Outbox {
   Result<DraftState> draft(std::int64_t id);
   Result<void> set_draft_status(std::int64_t id, std::string_view status);
   Result<void> decide(const Decision& decision);
+  /// The last decision about a draft; an empty one where there is none.
+  Result<Decision> last_decision(std::int64_t draft_id);
+  /// Ends a handover that has begun by a decision, whose text is what was sent; kUsage else.
+  Result<void> finish_handover(Decision decision);
   Result<std::optional<OutboxPost>> find(std::string_view condition, std::int64_t value);
   Result<void> write_handled(std::string_view account, Moment moment);
   /// kBusy or kUsage for a post that was sent.

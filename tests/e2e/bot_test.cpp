@@ -436,6 +436,83 @@ TEST_F(Bot, AClockThatWasAheadIsNamedAndResumedFrom) {
   EXPECT_EQ(post_of(id).state, store::OutboxState::kApproved) << "at its time, not before";
 }
 
+/// Bluesky's own drafts, of one account; `faults` are the answers to the next creations in place of
+/// what is right, which is done all the same where `arrives`.
+class RemoteDrafts {
+ public:
+  std::string reply(const std::string& request) {
+    if (has(request, "app.bsky.draft.getDrafts")) return answer_json(200, {{"drafts", drafts_}});
+    if (!has(request, "app.bsky.draft.createDraft"))
+      return refused(501, "MethodNotImplemented", "Method Not Implemented");
+    const json draft = json::parse(request.substr(request.find("\r\n\r\n") + 4))["draft"];
+    const std::string id = "3lq7wvfkyz22" + std::to_string(2 + drafts_.size());
+    if (!fails || arrives) drafts_.push_back({{"id", id}, {"draft", draft}});
+    if (std::exchange(fails, false)) return refused(502, "UpstreamFailure", "Upstream Failure");
+    return answer_json(200, {{"id", id}});
+  }
+  std::size_t count() const { return drafts_.size(); }
+
+  bool fails = false;
+  bool arrives = false;
+
+ private:
+  json drafts_ = json::array();
+};
+
+TEST_F(Bot, SendsDraftsToBlueskysOwn) {
+  RemoteDrafts remote;
+  ScriptedServer server([&](const std::string& request) { return remote.reply(request); });
+  log_in(server.url());
+  const std::string first = std::to_string(draft("for the phone, @bob.test"));
+  const std::string second = std::to_string(draft("approved before"));
+  approve(std::stoll(second));
+  const Outcome outcome = run({"send", first, second});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(has(outcome.out, "among the drafts of alice.test")) << outcome.out;
+  EXPECT_EQ(remote.count(), 2u);
+  EXPECT_FALSE(has(server.requests()[1], "bob.test")) << "names are taken out, as in a post";
+  const Outcome again = run({"send", first});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_TRUE(has(again.err, "was sent already")) << again.err;
+  EXPECT_EQ(remote.count(), 2u);
+  for (const std::string& id : {first, second})
+    EXPECT_NE(run({"approve", id}).exit_code, 0) << "the bot does not post it as well";
+  EXPECT_TRUE(has(run({"post"}).err, "nothing is approved"));
+}
+
+TEST_F(Bot, ALostAnswerSendsNoDraftTwice) {
+  RemoteDrafts remote;
+  ScriptedServer server([&](const std::string& request) { return remote.reply(request); });
+  log_in(server.url());
+  for (const bool arrives : {true, false}) {
+    const std::size_t before = remote.count();
+    const std::string id = std::to_string(draft(arrives ? "it arrives" : "it does not"));
+    remote.fails = true;
+    remote.arrives = arrives;
+    const Outcome outcome = run({"send", id});
+    EXPECT_EQ(outcome.exit_code, arrives ? 0 : 1) << outcome.err;
+    if (!arrives) {
+      EXPECT_TRUE(has(outcome.err, "may or may not have arrived")) << outcome.err;
+      EXPECT_NE(run({"approve", id}).exit_code, 0) << "while nobody knows";
+      const Outcome later = run({"send", id});
+      EXPECT_EQ(later.exit_code, 0) << later.err;
+    }
+    EXPECT_EQ(remote.count(), before + 1);
+  }
+}
+
+TEST_F(Bot, AServerWithoutDraftsIsNamed) {
+  ScriptedServer server([](const std::string&) {
+    return refused(501, "MethodNotImplemented", "Method Not Implemented");
+  });
+  log_in(server.url());
+  const std::int64_t id = draft("stays here");
+  const Outcome outcome = run({"send", std::to_string(id)});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(has(outcome.err, "has no drafts")) << outcome.err;
+  EXPECT_FALSE(approve(id).empty()) << "as before";
+}
+
 TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
   log_in("http://127.0.0.1:1");
   const std::vector<std::string> words = {"run", "--once", "--cron", "@daily", "--zone", "UTC"};

@@ -235,6 +235,37 @@ TEST_F(OutboxTest, DecisionsAreKept) {
   EXPECT_EQ(decisions.back().text, "bad taste");
 }
 
+TEST_F(OutboxTest, ADraftIsHandedOverOnce) {
+  const std::int64_t id = approved().draft_id;
+  const auto begun = outbox_->begin_handover(id, "as sent", 300);
+  ASSERT_TRUE(begun) << begun.error().to_string();
+  EXPECT_FALSE(begun->in_doubt);
+  EXPECT_FALSE(outbox_->of_draft(id).value()) << "nothing posts it as well";
+  EXPECT_EQ(outbox_->approve(id, kAccount, "key9", 310).error().code, ErrorCode::kUsage);
+  // Whoever comes after a crash has to look first.
+  const auto again = open_outbox()->begin_handover(id, "other rules", 320);
+  EXPECT_TRUE(again->in_doubt);
+  EXPECT_EQ(again->text, "as sent");
+  ASSERT_TRUE(outbox_->end_handover(id, "draft 3l", 330));
+  EXPECT_EQ(outbox_->decisions(1)->front().decision, "handed over");
+  EXPECT_EQ(outbox_->decisions(1)->front().reason, "draft 3l");
+  EXPECT_EQ(outbox_->begin_handover(id, "as sent", 340).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(outbox_->end_handover(id, "draft 3l", 350).error().code, ErrorCode::kUsage);
+}
+
+TEST_F(OutboxTest, AHandoverThatFailedIsADraftAgain) {
+  const std::int64_t id = draft();
+  ASSERT_TRUE(outbox_->begin_handover(id, "as sent", 300));
+  EXPECT_EQ(status(id), "rejected");
+  ASSERT_TRUE(outbox_->undo_handover(id, 310));
+  EXPECT_EQ(status(id), "draft");
+  EXPECT_FALSE(outbox_->begin_handover(id, "as sent", 320)->in_doubt);
+  EXPECT_EQ(outbox_->undo_handover(draft(), 330).error().code, ErrorCode::kUsage);
+  const OutboxPost post = sending();
+  EXPECT_EQ(outbox_->begin_handover(post.draft_id, "x", 340).error().code, ErrorCode::kBusy);
+  EXPECT_EQ(outbox_->begin_handover(99, "x", 360).error().code, ErrorCode::kNotFound);
+}
+
 TEST_F(OutboxTest, SlotsAreHandledOnce) {
   EXPECT_EQ(outbox_->handled_until(kAccount).value(), 0);
   ASSERT_TRUE(outbox_->handle_until(kAccount, 50));
