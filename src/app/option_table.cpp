@@ -400,6 +400,9 @@ constexpr std::array<OptionSpec, kOptions> kTable = {{
                 kTextList)),
     of_bot(flag(kLabel, "label", kNoLetter, kSetting,
                 "Label the account's profile as a bot's; the rest of it stays")),
+    of_bot(flag(kCard, "card", kNoLetter, kSetting,
+                "Show the page that a post's first link leads to below it: its title and what it "
+                "says of itself, fetched once")),
     of_bot(flag(kAutoPost, "auto-post", kNoLetter, kSetting,
                 "Where nothing is approved when a time comes, post the oldest draft unseen")),
     of_bot(ranged(kInteger, kDraftsAhead, "drafts-ahead", kNoLetter, kSetting, "N", "0", {0, 1000},

@@ -160,6 +160,7 @@ enum class Opt : std::uint8_t {
   kMentions,
   kLangs,
   kLabel,
+  kCard,
   kAutoPost,
   kDraftsAhead,
   kCandidates,

@@ -1,8 +1,7 @@
 #include "bot/post_maker.h"
 
+#include <algorithm>
 #include <chrono>
-
-#include "bluesky/post_record.h"
 
 namespace bobby::bot {
 
@@ -30,18 +29,23 @@ Result<Filtered> PostMaker::filtered(std::string_view text) const {
 }
 
 Result<std::string> PostMaker::record_of(const Filtered& filtered, store::Moment created,
-                                         const bluesky::DidOfHandle& did_of_handle) const {
+                                         const PostStyle& style) const {
   bluesky::PostFields fields;
   BOBBY_TRY(fields.content,
-            bluesky::make_rich_text(filtered.text, {.did_of_handle = did_of_handle}));
+            bluesky::make_rich_text(filtered.text, {.did_of_handle = style.did_of_handle}));
   fields.created_at = std::chrono::system_clock::time_point(std::chrono::milliseconds(created));
-  fields.langs = style_.langs;
+  fields.langs = style.langs;
+  if (style.card_of_page) {
+    const auto link =
+        std::ranges::find(fields.content.facets, bluesky::FacetKind::kLink, &bluesky::Facet::kind);
+    if (link != fields.content.facets.end()) fields.card = style.card_of_page(link->value);
+  }
   return bluesky::make_post_record(fields);
 }
 
 Result<PostPreview> PostMaker::preview(std::string_view text) const {
   BOBBY_TRY(Filtered made, filtered(text));
-  BOBBY_TRY(const std::string record, record_of(made, 0, {}));
+  BOBBY_TRY(const std::string record, record_of(made, 0, {.langs = style_.langs}));
   BOBBY_TRY(bluesky::PostText shown, bluesky::post_text(record));
   return PostPreview{std::move(shown.text), shown.graphemes, std::move(made.text),
                      std::move(made.mentioned)};
@@ -49,7 +53,7 @@ Result<PostPreview> PostMaker::preview(std::string_view text) const {
 
 Result<std::string> PostMaker::record(std::string_view text, store::Moment created) const {
   BOBBY_TRY(const Filtered made, filtered(text));
-  return record_of(made, created, style_.did_of_handle);
+  return record_of(made, created, style_);
 }
 
 }  // namespace bobby::bot

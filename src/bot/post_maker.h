@@ -1,22 +1,30 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "bluesky/facets.h"
+#include "bluesky/post_record.h"
 #include "bot/filters.h"
 #include "store/outbox.h"
 
 namespace bobby::bot {
+
+/// The card of a page; nothing: the post goes without one.
+using CardOfPage = std::function<std::optional<bluesky::Card>(const std::string& url)>;
 
 /// What every post of an account has.
 struct PostStyle {
   std::vector<std::string> langs = {};  ///< BCP 47; at most three
   /// Empty: mentions that the filter lets stand stay plain text.
   bluesky::DidOfHandle did_of_handle = {};
+  /// Asked for the first link of a post when its record is made; empty: no post has a card.
+  CardOfPage card_of_page = {};
 };
 
 /// A draft's text as it would go out.
@@ -45,7 +53,7 @@ class PostMaker {
  private:
   Result<Filtered> filtered(std::string_view text) const;
   Result<std::string> record_of(const Filtered& filtered, store::Moment created,
-                                const bluesky::DidOfHandle& did_of_handle) const;
+                                const PostStyle& style) const;
 
   Filter filter_;
   PostStyle style_;

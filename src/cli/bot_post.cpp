@@ -80,7 +80,8 @@ Result<OutboxPost> chosen_post(const Invocation& invocation, Poster& poster) {
 // The record that would be sent: of a draft, too, that nobody approved yet.
 Result<int> dry_run(const Invocation& invocation) {
   Console& console = invocation.console;
-  BOBBY_TRY(const auto poster, Poster::open(invocation.settings, interruptible()));
+  const auto note = [&console](const std::string& text) { console.note(text); };
+  BOBBY_TRY(const auto poster, Poster::open(invocation.settings, interruptible(), note));
   BOBBY_TRY(const Wanted wanted, wanted_post(invocation, *poster));
   const auto& [id, post] = wanted;
   std::string record = post ? post->record : "";
@@ -158,7 +159,8 @@ Error why_not(const PublishStep& step, std::int64_t draft) {
 Result<int> run(const Invocation& invocation) {
   if (invocation.settings.flag(Opt::kDryRun)) return dry_run(invocation);
   Console& console = invocation.console;
-  BOBBY_TRY(const auto poster, Poster::open(invocation.settings, interruptible()));
+  const auto note = [&console](const std::string& text) { console.note(text); };
+  BOBBY_TRY(const auto poster, Poster::open(invocation.settings, interruptible(), note));
   BOBBY_TRY(const OutboxPost wanted, chosen_post(invocation, *poster));
   if (wanted.state == OutboxState::kPosted)
     console.note(fmt::format("draft {} was posted already", wanted.draft_id));
@@ -174,7 +176,8 @@ Result<int> run(const Invocation& invocation) {
 
 constexpr Argument kArguments[] = {
     {"ID", false, "A draft's number; without one, the oldest that is approved"}};
-constexpr auto kOptions = joined(joined(std::array{Opt::kDryRun}, kBotOptions), kTextRuleOptions);
+constexpr auto kOptions =
+    joined(joined(std::array{Opt::kDryRun, Opt::kCard}, kBotOptions), kTextRuleOptions);
 constexpr Example kExamples[] = {
     {"bobby bot post", "the oldest approved draft; prints its address"},
     {"bobby bot post 12 --dry-run", "the exact record of draft 12; nothing is sent"},

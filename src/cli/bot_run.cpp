@@ -239,7 +239,10 @@ Result<int> run(const Invocation& invocation) {
   const Settings& settings = invocation.settings;
   BOBBY_TRY(const bot::ScheduleConfig config, schedule_config(settings));
   BOBBY_TRY(const bot::Schedule schedule, bot::Schedule::make(config));
-  BOBBY_TRY(const auto poster, Poster::open(settings, interruptible()));
+  const auto note = [&invocation](const std::string& text) {
+    show_event(invocation.console, {BotEvent::Kind::kNote, text});
+  };
+  BOBBY_TRY(const auto poster, Poster::open(settings, interruptible(), note));
   if (settings.flag(Opt::kDryRun)) return show_plan(invocation, *poster, schedule);
   BotRun bot(invocation, *poster, schedule);
   try {
@@ -255,8 +258,8 @@ Result<int> run(const Invocation& invocation) {
   return kDone;
 }
 
-constexpr auto kOwnOptions =
-    std::array{Opt::kOnce, Opt::kDryRun, Opt::kAutoPost, Opt::kDraftsAhead, Opt::kLabel};
+constexpr auto kOwnOptions = std::array{Opt::kOnce,        Opt::kDryRun, Opt::kAutoPost,
+                                        Opt::kDraftsAhead, Opt::kLabel,  Opt::kCard};
 constexpr auto kOptions =
     joined(joined(joined(kOwnOptions, kScheduleOptions), joined(kBotOptions, kTextRuleOptions)),
            kWritingOptions);

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 #include <memory>
 #include <strings.h>
+#include <sys/socket.h>
 #include <utility>
 
+#include "http/public_address.h"
 #include "http/transfer.h"
 #include "http/url.h"
 
@@ -13,6 +15,15 @@ namespace bobby::net {
 namespace {
 
 constexpr long kMostRedirects = 3;
+
+// Libcurl asks for a socket with the address that it is about to connect to: what a name was found
+// to be a moment ago does not matter.
+curl_socket_t open_public(void* refused, curlsocktype, curl_sockaddr* address) {
+  if (is_public_address(&address->addr))
+    return ::socket(address->family, address->socktype, address->protocol);
+  *static_cast<bool*>(refused) = true;
+  return CURL_SOCKET_BAD;
+}
 
 }  // namespace
 
@@ -30,6 +41,7 @@ struct Client::Transfer {
   const ClientSettings& settings;
   std::string body;
   bool too_long = false;
+  bool is_private = false;  // an address that it was led to
 
   static std::size_t take(const char* bytes, std::size_t, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
@@ -66,6 +78,11 @@ HeaderList Client::prepare(Transfer& transfer, const Request& request) {
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(settings_.connect_timeout.count()));
   curl_easy_setopt(handle, CURLOPT_TIMEOUT_MS, static_cast<long>(settings_.timeout.count()));
+  if (settings_.public_addresses_only) {
+    curl_easy_setopt(handle, CURLOPT_PROXY, "");
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, &open_public);
+    curl_easy_setopt(handle, CURLOPT_OPENSOCKETDATA, &transfer.is_private);
+  }
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, &Transfer::take);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &transfer);
   return headers;
@@ -111,6 +128,10 @@ Result<Answer> Client::send_once(const Request& request, bool& may_pass) {
     return fail({.code = ErrorCode::kLimit,
                  .where = shown_url(request.url),
                  .problem = fmt::format("answers with more than {} bytes", settings_.most_bytes)});
+  if (code != CURLE_OK && transfer.is_private)
+    return fail({.code = ErrorCode::kUsage,
+                 .where = shown_url(request.url),
+                 .problem = "leads to an address that is not public"});
   if (code != CURLE_OK) {
     TransferFailure failure = transfer_failure(code, request.url);
     may_pass = failure.may_pass;

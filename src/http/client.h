@@ -20,6 +20,9 @@ struct ClientSettings {
   Patience patience = {};
   /// http:// to this machine, for a server under test; anything else is https.
   bool plain_http_to_loopback = false;
+  /// Connections to addresses of the internet alone, wherever a name or a redirect leads, and past
+  /// any proxy: for what strangers have written.
+  bool public_addresses_only = false;
   Watch watch = {};
 };
 

@@ -513,6 +513,49 @@ TEST_F(Bot, AServerWithoutDraftsIsNamed) {
   EXPECT_FALSE(approve(id).empty()) << "as before";
 }
 
+TEST_F(Bot, APostShowsThePageItLeadsTo) {
+  ScriptedServer page({answer(200, "<title>A page</title><meta name=description content='Of tea'>",
+                              "Content-Type: text/html\r\n")});
+  ScriptedServer server(take_record);
+  log_in(server.url());
+  const std::int64_t id = draft("Read " + page.url() + "/tea and https://example.com/other");
+  approve(id);
+  EXPECT_EQ(page.connections(), 0);
+  const Outcome plain = run({"post", "--dry-run"});
+  EXPECT_FALSE(has(plain.out, "embed")) << "off unless asked for";
+  const Outcome posted = run({"post", "--card"});
+  EXPECT_EQ(posted.exit_code, 0) << posted.err;
+  EXPECT_EQ(page.connections(), 1);
+  const json record = json::parse(post_of(id).record);
+  EXPECT_EQ(record["embed"]["external"],
+            (json{{"uri", page.url() + "/tea"}, {"title", "A page"}, {"description", "Of tea"}}));
+}
+
+TEST_F(Bot, APostGoesWithoutACardWhereThePageIsAway) {
+  ScriptedServer server(take_record);
+  log_in(server.url());
+  const std::int64_t id = draft("Read http://127.0.0.1:1/tea");
+  approve(id);
+  const Outcome posted = run({"post", "--card"});
+  EXPECT_EQ(posted.exit_code, 0) << posted.err;
+  EXPECT_TRUE(has(posted.err, "goes without a card: http://127.0.0.1:1/tea")) << posted.err;
+  EXPECT_FALSE(has(post_of(id).record, "embed"));
+}
+
+TEST_F(Bot, ACardIsNeverFetchedFromAPrivateAddress) {
+  ScriptedServer page({answer(200, "<title>An inner page</title>")});
+  log_in("https://pds.invalid");
+  const std::string port = page.url().substr(page.url().rfind(':'));
+  for (const std::string& host : {std::string("127.0.0.1"), std::string("localhost"),
+                                  std::string("[::ffff:127.0.0.1]"), std::string("2130706433")}) {
+    const std::int64_t id = draft("Read https://" + host + port + "/secret");
+    const Outcome shown = run({"post", std::to_string(id), "--dry-run", "--card"});
+    EXPECT_EQ(shown.exit_code, 0) << shown.err;
+    EXPECT_FALSE(has(shown.out, "embed")) << shown.out;
+  }
+  EXPECT_EQ(page.connections(), 0);
+}
+
 TEST_F(Bot, ASecondDaemonWaitsForItsTurn) {
   log_in("http://127.0.0.1:1");
   const std::vector<std::string> words = {"run", "--once", "--cron", "@daily", "--zone", "UTC"};

@@ -1,8 +1,10 @@
 """`bobby bot` from login to the twentieth post, against a real PDS; then what may befall an account and its server."""
 
 import base64
+import functools
 import hashlib
 import hmac
+import http.server
 import json
 import pathlib
 import shutil
@@ -232,6 +234,19 @@ class BotTest(unittest.TestCase):
         self.waits(draft)
         self.log_in("robin.test", self.app_password("another"))
         self.posted(draft)
+
+    def test_5_a_card(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pathlib.Path(folder, "tea.html").write_text("<title>Tea</title><meta name='description' content='Hot'>")
+            handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+            with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as page:
+                threading.Thread(target=page.serve_forever).start()
+                url = f"http://127.0.0.1:{page.server_port}/tea.html"
+                draft = self.approved(f"All of it is at {url}")
+                uri = self.machine.succeed("post", draft, "--card")[0]["uri"]
+                page.shutdown()
+        record = next(post["value"] for post in self.network.posts(self.did) if post["uri"] == uri)
+        self.assertEqual(record["embed"]["external"], {"uri": url, "title": "Tea", "description": "Hot"})
 
     def test_5_the_server_is_away(self):
         draft = self.approved("Posted when the server is back")

@@ -1,9 +1,11 @@
 #include "app/bot/account.h"
 
+#include <chrono>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "bluesky/card.h"
 #include "bluesky/identity.h"
 #include "bluesky/json_answer.h"
 #include "http/url.h"
@@ -89,6 +91,26 @@ Result<bluesky::SessionData> chosen_session(const Settings& settings) {
        .problem = wanted.empty() ? "is needed, since several are logged in" : "is not logged in",
        .expected = names,
        .found = wanted});
+}
+
+bot::CardOfPage card_fetcher(const bluesky::Account& account, const net::Watch& watch,
+                             std::function<void(const std::string&)> note) {
+  using std::chrono::seconds;
+  net::ClientSettings client;
+  client.connect_timeout = client.timeout = seconds(10);
+  client.most_bytes = std::size_t{2} << 20;
+  client.patience.tries = 1;
+  client.plain_http_to_loopback = net::leads_to_this_machine(account.service);
+  client.public_addresses_only = !client.plain_http_to_loopback;
+  client.watch = watch;
+  return [client = std::make_shared<net::Client>(client),
+          note = std::move(note)](const std::string& url) -> std::optional<bluesky::Card> {
+    auto card =
+        bluesky::fetch_card([&](const std::string& page) { return client->get(page); }, url);
+    if (card) return *std::move(card);
+    if (note) note(fmt::format("the post goes without a card: {}", card.error().to_string()));
+    return std::nullopt;
+  };
 }
 
 Result<LoggedOut> log_out(const Settings& settings, const net::Watch& watch) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "bluesky/facets.h"
 #include "bluesky/repository.h"
 #include "bluesky/session.h"
+#include "bot/post_maker.h"
 #include "http/backoff.h"
 #include "http/client.h"
 
@@ -25,6 +27,11 @@ std::filesystem::path accounts_folder(const Settings& settings);
 /// The session of the account to post as, as it is on the disk: --account's, or the only one.
 /// kNotFound: nobody is logged in; kUsage: several are, or another than --account; kMalformed, kIo.
 Result<bluesky::SessionData> chosen_session(const Settings& settings);
+
+/// Fetches cards, once each and within ten seconds, from public addresses alone, unless the
+/// account's own server is this machine's, as in a test. What goes wrong is told to `note`.
+bot::CardOfPage card_fetcher(const bluesky::Account& account, const net::Watch& watch,
+                             std::function<void(const std::string&)> note);
 
 /// A session that has been ended.
 struct LoggedOut {

@@ -8,10 +8,14 @@ namespace bobby {
 using std::chrono::milliseconds;
 using store::Moment;
 
-Result<std::unique_ptr<Poster>> Poster::open(const Settings& settings, const net::Watch& watch) {
+Result<std::unique_ptr<Poster>> Poster::open(const Settings& settings, const net::Watch& watch,
+                                             std::function<void(const std::string&)> note) {
   BOBBY_TRY(BotStore store, open_bot_store(settings));
   BOBBY_TRY(auto account, BotAccount::open(settings, watch));
-  BOBBY_TRY(bot::PostMaker maker, make_post_maker(settings, account->did_of_handle()));
+  bot::CardOfPage card;
+  if (settings.flag(Opt::kCard)) card = card_fetcher(account->account(), watch, std::move(note));
+  BOBBY_TRY(bot::PostMaker maker,
+            make_post_maker(settings, account->did_of_handle(), std::move(card)));
   return std::unique_ptr<Poster>(
       new Poster(std::move(store), std::move(account), std::move(maker)));
 }

@@ -20,8 +20,10 @@ namespace bobby {
 class Poster {
  public:
   /// Opens them; nothing is asked of the network yet. `watch` is called while something is waited
-  /// for, and may throw: what was under way is settled by the next Poster.
-  static Result<std::unique_ptr<Poster>> open(const Settings& settings, const net::Watch& watch);
+  /// for, and may throw: what was under way is settled by the next Poster. `note` hears of what a
+  /// post goes without.
+  static Result<std::unique_ptr<Poster>> open(const Settings& settings, const net::Watch& watch,
+                                              std::function<void(const std::string&)> note = {});
   Poster(const Poster&) = delete;
   Poster& operator=(const Poster&) = delete;
 

@@ -79,10 +79,11 @@ Result<bot::Filter> make_filter(const Settings& settings) {
   return bot::Filter::make(config);
 }
 
-Result<bot::PostMaker> make_post_maker(const Settings& settings,
-                                       bluesky::DidOfHandle did_of_handle) {
+Result<bot::PostMaker> make_post_maker(const Settings& settings, bluesky::DidOfHandle did_of_handle,
+                                       bot::CardOfPage card_of_page) {
   BOBBY_TRY(bot::Filter filter, make_filter(settings));
-  return bot::PostMaker(std::move(filter), {settings.texts(Opt::kLangs), std::move(did_of_handle)});
+  return bot::PostMaker(std::move(filter), {settings.texts(Opt::kLangs), std::move(did_of_handle),
+                                            std::move(card_of_page)});
 }
 
 Result<BotStore> open_bot_store(const Settings& settings) {

@@ -20,9 +20,10 @@ Result<bot::ScheduleConfig> schedule_config(const Settings& settings);
 /// kNotFound.
 Result<bot::Filter> make_filter(const Settings& settings);
 
-/// What becomes of drafts. `did_of_handle` may be empty.
+/// What becomes of drafts. The callbacks may be empty.
 Result<bot::PostMaker> make_post_maker(const Settings& settings,
-                                       bluesky::DidOfHandle did_of_handle = {});
+                                       bluesky::DidOfHandle did_of_handle = {},
+                                       bot::CardOfPage card_of_page = {});
 
 /// Both views of the one store.
 struct BotStore {
