@@ -74,6 +74,8 @@ export function standingInWords(draft) {
       if (post) return ofPost(post);
       return decided("posted") ? `Marked as posted ${ago(decision.at)}.` : "";
     case "rejected":
+      if (decided("handed over")) return `Sent to Bluesky's own drafts ${ago(decision.at)}.`;
+      if (decided("handing over")) return "Whether it reached Bluesky's own drafts is not known. Send it again to find out.";
       if (!decided("rejected")) return "";
       return reason === "" ? `Rejected ${ago(decision.at)}.` : `Rejected ${ago(decision.at)}: ${reason}`;
     default:

@@ -5,8 +5,29 @@
 #include "store/outbox.h"
 
 namespace bobby::store {
+namespace {
+
+// Whether the last decision about a draft was to send it elsewhere.
+Result<bool> is_elsewhere(Database& database, std::int64_t draft_id) {
+  BOBBY_TRY(const Statement last,
+            database.prepare("SELECT decision FROM decisions WHERE draft_id = ?1 "
+                             "ORDER BY id DESC LIMIT 1"));
+  Run run(database, last);
+  BOBBY_TRY(const bool found, run.bind(1, draft_id).next());
+  return found && (run.text(0) == kHandingOver || run.text(0) == kHandedOver);
+}
+
+}  // namespace
 
 Result<void> follow_draft(Database& database, std::int64_t draft_id, const DraftAct& act) {
+  if (act.approves) {
+    BOBBY_TRY(const bool elsewhere, is_elsewhere(database, draft_id));
+    if (elsewhere)
+      return fail({.code = ErrorCode::kUsage,
+                   .where = fmt::format("draft {}", draft_id),
+                   .problem = "was sent to Bluesky's own drafts",
+                   .hint = "throw it away there, and make it a draft again here first"});
+  }
   OutboxState state{};
   std::string problem;
   {

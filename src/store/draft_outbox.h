@@ -1,11 +1,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/result.h"
 #include "store/sqlite.h"
 
 namespace bobby::store {
+
+/// The decisions about a draft that leaves for a queue elsewhere: see Outbox::begin_handover().
+inline constexpr std::string_view kHandingOver = "handing over";
+inline constexpr std::string_view kHandedOver = "handed over";
 
 /// What someone does to a draft, as far as its place in the outbox goes.
 struct DraftAct {

@@ -45,7 +45,8 @@ class Outbox {
   /// nothing posts it as well, and taken out of the outbox. `text` is what is sent; where an
   /// earlier begin_handover() has neither ended nor been taken back, its text is returned,
   /// in_doubt. kUsage: it was handed over already, rejected or posted; kBusy, kNotFound as above.
-  /// The decisions are "handing over", then "handed over" or "withdrawn".
+  /// The decisions are "handing over", then "handed over" or "withdrawn"; before it is withdrawn
+  /// nobody can approve it here.
   struct Handover {
     std::string text;
     bool in_doubt = false;  ///< it may be there already

@@ -46,9 +46,10 @@ struct OutboxPost {
 /// What someone decided about a draft, or became of it, kept for good.
 struct Decision {
   std::int64_t draft_id = 0;
-  std::string decision;  ///< "approved", "rejected", "withdrawn", "posted", "refused"
-  std::string reason;    ///< may be empty
-  std::string text;      ///< the draft's, at that moment
+  /// "approved", "rejected", "withdrawn", "posted", "refused", "handing over", "handed over"
+  std::string decision;
+  std::string reason;  ///< may be empty
+  std::string text;    ///< the draft's, at that moment
   Moment at = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/draft_outbox.h"
 #include "store/open_store.h"
 
 namespace bobby::store {
@@ -51,8 +52,6 @@ constexpr std::string_view kLease =
     "owner = excluded.owner, until = excluded.until WHERE leases.owner = excluded.owner OR "
     "leases.until <= ?3 OR leases.until > ?3 + 2 * (?4 - ?3) RETURNING owner";
 
-constexpr std::string_view kHandingOver = "handing over";
-constexpr std::string_view kHandedOver = "handed over";
 constexpr std::string_view kLastDecision =
     "SELECT draft_id, decision, reason, text, at FROM decisions WHERE draft_id = ?1 "
     "ORDER BY id DESC LIMIT 1";

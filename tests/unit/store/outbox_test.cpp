@@ -242,6 +242,8 @@ TEST_F(OutboxTest, ADraftIsHandedOverOnce) {
   EXPECT_FALSE(begun->in_doubt);
   EXPECT_FALSE(outbox_->of_draft(id).value()) << "nothing posts it as well";
   EXPECT_EQ(outbox_->approve(id, kAccount, "key9", 310).error().code, ErrorCode::kUsage);
+  EXPECT_EQ(drafts_->update(id, {.status = "approved"}).error().code, ErrorCode::kUsage)
+      << "nor by way of the page";
   // Whoever comes after a crash has to look first.
   const auto again = open_outbox()->begin_handover(id, "other rules", 320);
   EXPECT_TRUE(again->in_doubt);
