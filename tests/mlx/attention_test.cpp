@@ -122,8 +122,10 @@ TEST_F(MlxAttentionTest, BlocksTravelThroughHostMemory) {
     whole.step({{&first, 0, 16}});
     const auto expected = whole.step({{&first, 16, 8}}).out;
     AttentionRun source = run(*mlx_), target = run(*mlx_), reference = run(*reference_);
+    std::vector<std::byte> bytes(source.kv().shape().block_bytes(), std::byte{1});
+    ASSERT_TRUE(mlx_->read_kv_block(source.kv(), kBlocks - 1, bytes));
+    EXPECT_EQ(bytes, std::vector<std::byte>(bytes.size()));  // nothing was stored there
     source.step({{&first, 0, 16}});
-    std::vector<std::byte> bytes(source.kv().shape().block_bytes());
     for (std::size_t block = 0; block < 2; ++block) {
       ASSERT_TRUE(mlx_->read_kv_block(source.kv(), first.blocks[block], bytes));
       ASSERT_TRUE(mlx_->write_kv_block(target.kv(), first.blocks[block], bytes));

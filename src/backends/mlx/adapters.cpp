@@ -100,22 +100,18 @@ StackedAdapters::Rows StackedAdapters::factors(std::span<const Projection> proje
                                                std::int64_t rows) const {
   std::vector<std::pair<int, const LoraRows*>> entries;  // first column, entry
   int ranks = 0;
-  bool one_scale = true;
+  bool one_scale = true;  // every pair stands once, in all rows, and all with one scale
   for (const Projection& projection : projections)
     for (const MlxLora* pair : pairs_of(projection)) {
-      std::int64_t covered = 0;
+      int times = 0;
       for (const LoraRows& entry : projection.lora) {
         if (&pair_of(entry) != pair) continue;
         entries.emplace_back(ranks, &entry);
-        covered += entry.row_count;
-        one_scale = one_scale && entry.scale == entries.front().second->scale;
+        one_scale = one_scale && ++times == 1 && entry.row_begin == 0 && entry.row_count == rows &&
+                    entry.scale == entries.front().second->scale;
       }
-      one_scale = one_scale && covered == rows;
       ranks += size_of(pair->view().rank);
     }
-  // A row twice in one pair would be covered as well as two rows: only whole entries are sure.
-  for (const auto& [column, entry] : entries)
-    one_scale = one_scale && entry->row_begin == 0 && entry->row_count == rows;
   if (one_scale) return {std::nullopt, entries.front().second->scale};
   std::vector<float> factor(static_cast<std::size_t>(rows) * static_cast<std::size_t>(ranks), 0.0f);
   for (const auto& [column, entry] : entries)

@@ -99,17 +99,12 @@ Matrix stack(std::span<const Matrix* const> matrices, const Machine& machine) {
   std::vector<mx::array> weights, scales, biases;
   for (const Matrix* matrix : matrices) {
     weights.push_back(matrix->weight);
-    if (!matrix->scales) continue;
     scales.push_back(*matrix->scales);
     biases.push_back(*matrix->biases);
   }
-  Matrix stacked{mx::concatenate(weights, 0, machine.stream)};
-  if (scales.empty()) {
-    mx::eval(stacked.weight);
-    return stacked;
-  }
-  stacked.scales = mx::concatenate(scales, 0, machine.stream);
-  stacked.biases = mx::concatenate(biases, 0, machine.stream);
+  Matrix stacked{mx::concatenate(weights, 0, machine.stream),
+                 mx::concatenate(scales, 0, machine.stream),
+                 mx::concatenate(biases, 0, machine.stream)};
   mx::eval(stacked.weight, *stacked.scales, *stacked.biases);
   return stacked;
 }
@@ -117,15 +112,11 @@ Matrix stack(std::span<const Matrix* const> matrices, const Machine& machine) {
 Matrix rows_of(const Matrix& matrix, std::int64_t begin, std::int64_t count,
                const Machine& machine) {
   const auto part = [&](const mx::array& values) {
-    mx::array rows = mx::slice(values, mx::Shape{size_of(begin), 0},
-                               mx::Shape{size_of(begin + count), values.shape(1)}, machine.stream);
-    mx::eval(rows);
-    return rows;
+    return mx::slice(values, mx::Shape{size_of(begin), 0},
+                     mx::Shape{size_of(begin + count), values.shape(1)}, machine.stream);
   };
-  Matrix rows{part(matrix.weight)};
-  if (!matrix.scales) return rows;
-  rows.scales = part(*matrix.scales);
-  rows.biases = part(*matrix.biases);
+  Matrix rows{part(matrix.weight), part(*matrix.scales), part(*matrix.biases)};
+  mx::eval(rows.weight, *rows.scales, *rows.biases);
   return rows;
 }
 

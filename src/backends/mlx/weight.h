@@ -50,9 +50,9 @@ Matrix load_matrix(const WeightView& view, const Machine& machine);
 /// fp32 numbers of the host's as an array on the machine.
 mx::array load_floats(const float* values, mx::Shape shape, const Machine& machine);
 
-/// Matrices of one format, one below the other.
+/// Affine matrices of one format, one below the other.
 Matrix stack(std::span<const Matrix* const> matrices, const Machine& machine);
-/// Rows [begin, begin + count) of a matrix, without a copy.
+/// Rows [begin, begin + count) of an affine matrix, without a copy.
 Matrix rows_of(const Matrix& matrix, std::int64_t begin, std::int64_t count,
                const Machine& machine);
 
