@@ -38,7 +38,7 @@ class MlxAttentionTest : public MlxFixture {
   AttentionCase case_;
 };
 
-TEST_F(MlxAttentionTest, MatchesReference) {
+TEST_P(MlxAttentionTest, MatchesReference) {
   for (const HeadShape& shape : kHeadShapes) {
     SCOPED_TRACE(testing::Message()
                  << shape.heads << "/" << shape.kv_heads << " heads of " << shape.head_dim
@@ -58,7 +58,7 @@ TEST_F(MlxAttentionTest, MatchesReference) {
 }
 
 // Many sequences of one row each are attended to in one go, behind a mask.
-TEST_F(MlxAttentionTest, ManySequencesOfOneRow) {
+TEST_P(MlxAttentionTest, ManySequencesOfOneRow) {
   for (const HeadShape& shape : kHeadShapes) {
     SCOPED_TRACE(testing::Message()
                  << shape.heads << "/" << shape.kv_heads << " heads of " << shape.head_dim);
@@ -78,7 +78,7 @@ TEST_F(MlxAttentionTest, ManySequencesOfOneRow) {
   }
 }
 
-TEST_F(MlxAttentionTest, SaturatedHalvesAreCounted) {
+TEST_P(MlxAttentionTest, SaturatedHalvesAreCounted) {
   use({2, 2, 20, 4, false, KvFormat::kF16});
   Stream s = stream(30);
   for (float& value : s.k) value = 0.0f;
@@ -92,7 +92,7 @@ TEST_F(MlxAttentionTest, SaturatedHalvesAreCounted) {
   expect_near_each(actual, expected, std::vector<double>(actual.size(), 65504 * gamma(64)));
 }
 
-TEST_F(MlxAttentionTest, CopiedBlocksGoOnDifferently) {
+TEST_P(MlxAttentionTest, CopiedBlocksGoOnDifferently) {
   for (const KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kInt8}) {
     use({4, 2, 16, 8, true, format});
     const Stream first = stream(24);
@@ -114,7 +114,7 @@ TEST_F(MlxAttentionTest, CopiedBlocksGoOnDifferently) {
 }
 
 // In the seam's own layout: what one backend wrote, another reads.
-TEST_F(MlxAttentionTest, BlocksTravelThroughHostMemory) {
+TEST_P(MlxAttentionTest, BlocksTravelThroughHostMemory) {
   for (const KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kInt8}) {
     use({4, 2, 16, 8, false, format});
     const Stream first = stream(24);
@@ -141,7 +141,7 @@ TEST_F(MlxAttentionTest, BlocksTravelThroughHostMemory) {
 }
 
 // One position alone gives its value back: what the cache holds of it.
-TEST_F(MlxAttentionTest, CellsAreTheReferences) {
+TEST_P(MlxAttentionTest, CellsAreTheReferences) {
   for (const KvFormat format : {KvFormat::kF32, KvFormat::kF16, KvFormat::kInt8})
     for (const std::int64_t dim : {2, 20, 64, 128, 130})
       for (const float size : {1.0f, 1e-30f, 1e3f}) {
@@ -152,6 +152,8 @@ TEST_F(MlxAttentionTest, CellsAreTheReferences) {
         EXPECT_EQ(run(*mlx_).step({{&s, 0, 1}}).out, run(*reference_).step({{&s, 0, 1}}).out);
       }
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, MlxAttentionTest, testing::Bool(), way_name);
 
 }  // namespace
 }  // namespace bobby::test

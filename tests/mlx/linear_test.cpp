@@ -6,7 +6,7 @@
 namespace bobby::test {
 namespace {
 
-using MlxLinearTest = MlxFixture;
+class MlxLinearTest : public MlxFixture {};
 
 /// fp32 sums in any order, of weights that were widened with two roundings.
 double tolerance(const WeightView& view, std::int64_t row, const float* x) {
@@ -36,7 +36,7 @@ void expect_close(const LinearCase& c, const std::vector<float>& x, std::int64_t
   }
 }
 
-TEST_F(MlxLinearTest, EveryFormatAndShape) {
+TEST_P(MlxLinearTest, EveryFormatAndShape) {
   for (const WeightFormat& format : all_formats()) {
     const int group = format.kind == WeightFormat::Kind::kDense ? 1 : format.group_size;
     for (const std::int64_t cols : {32, 96, 128, 576, 2176}) {
@@ -53,7 +53,7 @@ TEST_F(MlxLinearTest, EveryFormatAndShape) {
 }
 
 // Projections of one format are one matrix where that is quicker; each keeps its own rows.
-TEST_F(MlxLinearTest, ProjectionsOfOneFormat) {
+TEST_P(MlxLinearTest, ProjectionsOfOneFormat) {
   const WeightBytes q(affine(4, 64), 64, 256, random_), k(affine(4, 64), 16, 256, random_),
       v(affine(4, 64, DType::kF16), 16, 256, random_);
   const LoraBytes on_q(8, 256, 64, random_), on_v(4, 256, 16, random_), other(8, 256, 64, random_);
@@ -74,7 +74,7 @@ TEST_F(MlxLinearTest, ProjectionsOfOneFormat) {
   }
 }
 
-TEST_F(MlxLinearTest, BiasLoraAndDoraOnMixedRows) {
+TEST_P(MlxLinearTest, BiasLoraAndDoraOnMixedRows) {
   for (const auto& [rows, adapters] : {std::pair{1, 1}, {6, 3}, {40, 9}}) {
     const MixedCase mixed(rows, adapters, random_);
     const auto x = random_.activations(rows * MixedCase::kCols);
@@ -92,7 +92,7 @@ TEST_F(MlxLinearTest, BiasLoraAndDoraOnMixedRows) {
 }
 
 // One voice's infinities stay in its own rows.
-TEST_F(MlxLinearTest, VoicesDoNotMix) {
+TEST_P(MlxLinearTest, VoicesDoNotMix) {
   const WeightBytes weight(affine(4, 64), 16, 64, random_);
   const WeightBytes other(affine(4, 64), 16, 64, random_);
   std::vector<float> a(64 * 2, std::numeric_limits<float>::infinity()), b(16 * 2, 1.0f);
@@ -123,7 +123,7 @@ TEST_F(MlxLinearTest, VoicesDoNotMix) {
 }
 
 // What was made of a weight or an adapter goes with it: another at its address is another.
-TEST_F(MlxLinearTest, NothingIsKeptOfWhatWasDropped) {
+TEST_P(MlxLinearTest, NothingIsKeptOfWhatWasDropped) {
   const auto x = random_.normals(64);
   for (int round = 0; round < 20; ++round) {
     const WeightBytes first(affine(4, 64), 16, 64, random_), second(affine(4, 64), 8, 64, random_);
@@ -135,6 +135,8 @@ TEST_F(MlxLinearTest, NothingIsKeptOfWhatWasDropped) {
                        std::vector<double>(expected[p].size(), gamma(200) * 50));
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, MlxLinearTest, testing::Bool(), way_name);
 
 }  // namespace
 }  // namespace bobby::test

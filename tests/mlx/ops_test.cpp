@@ -5,7 +5,7 @@
 namespace bobby::test {
 namespace {
 
-using MlxOpsTest = MlxFixture;
+class MlxOpsTest : public MlxFixture {};
 
 struct Extent {
   std::int64_t rows, cols;
@@ -13,7 +13,7 @@ struct Extent {
 const Extent kExtents[] = {{1, 1},  {1, 16},  {2, 7},     {3, 33},   {5, 100},
                            {1, 64}, {7, 576}, {19, 1029}, {2, 9000}, {40, 300}};
 
-TEST_F(MlxOpsTest, RmsNorm) {
+TEST_P(MlxOpsTest, RmsNorm) {
   for (const auto& [rows, cols] : kExtents) {
     SCOPED_TRACE(testing::Message() << rows << " x " << cols);
     const WeightBytes bytes(dense(DType::kBF16), 1, cols, random_.normals(cols));
@@ -35,7 +35,7 @@ TEST_F(MlxOpsTest, RmsNorm) {
   }
 }
 
-TEST_F(MlxOpsTest, SwigluAddAndSelectRows) {
+TEST_P(MlxOpsTest, SwigluAddAndSelectRows) {
   for (const auto& [rows, cols] : kExtents) {
     SCOPED_TRACE(testing::Message() << rows << " x " << cols);
     const auto gate = random_.activations(rows * cols);
@@ -73,7 +73,7 @@ TEST_F(MlxOpsTest, SwigluAddAndSelectRows) {
   }
 }
 
-TEST_F(MlxOpsTest, SwigluAtTheEnds) {
+TEST_P(MlxOpsTest, SwigluAtTheEnds) {
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> gate = {0.0f, -0.0f, 1000.0f, -1000.0f, 3e38f, -3e38f, infinity};
   const std::vector<float> expected = {0.0f, 0.0f, 1000.0f, 0.0f, 3e38f, 0.0f, infinity};
@@ -84,7 +84,7 @@ TEST_F(MlxOpsTest, SwigluAtTheEnds) {
 }
 
 // What one operation writes of an activation, another reads of its rows.
-TEST_F(MlxOpsTest, RowsOfAnActivation) {
+TEST_P(MlxOpsTest, RowsOfAnActivation) {
   const auto values = random_.normals(6 * 8);
   const DeviceTensor x(*mlx_, 6, 8, values), y(*mlx_, 6, 8);
   const std::vector<std::int32_t> every = {0, 1, 2, 3, 4, 5};
@@ -98,7 +98,7 @@ TEST_F(MlxOpsTest, RowsOfAnActivation) {
   EXPECT_EQ(row, rows_of(expected, 8, 4, 1));
 }
 
-TEST_F(MlxOpsTest, EmbedInEveryFormat) {
+TEST_P(MlxOpsTest, EmbedInEveryFormat) {
   constexpr std::int64_t kVocab = 37;
   constexpr std::int64_t kHidden = 384;
   constexpr std::int64_t kRank = 5;
@@ -132,7 +132,7 @@ TEST_F(MlxOpsTest, EmbedInEveryFormat) {
   }
 }
 
-TEST_F(MlxOpsTest, SupportsEveryFormatAndNamesTheOthers) {
+TEST_P(MlxOpsTest, SupportsEveryFormatAndNamesTheOthers) {
   for (const WeightFormat& format : all_formats())
     EXPECT_TRUE(mlx_->supports(format)) << format.to_string();
   for (const WeightFormat& format : {affine(7, 64), affine(4, 16), dense(DType::kI32)}) {
@@ -142,7 +142,7 @@ TEST_F(MlxOpsTest, SupportsEveryFormatAndNamesTheOthers) {
   }
 }
 
-TEST_F(MlxOpsTest, TooMuchMemoryIsAnErrorAndNothingElse) {
+TEST_P(MlxOpsTest, TooMuchMemoryIsAnErrorAndNothingElse) {
   const auto buffer = mlx_->allocate(std::size_t{1} << 60);
   ASSERT_FALSE(buffer);
   EXPECT_EQ(buffer.error().code, ErrorCode::kLimit);
@@ -163,6 +163,8 @@ TEST(MlxDeviceTest, SaysWhereItRuns) {
     EXPECT_NE(gpu.error().to_string().find("mlx:cpu"), std::string::npos);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, MlxOpsTest, testing::Bool(), way_name);
 
 }  // namespace
 }  // namespace bobby::test

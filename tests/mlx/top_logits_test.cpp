@@ -18,7 +18,7 @@ class MlxTopLogitsTest : public MlxFixture {
   }
 };
 
-TEST_F(MlxTopLogitsTest, ListsAllTokensAboveTheFloor) {
+TEST_P(MlxTopLogitsTest, ListsAllTokensAboveTheFloor) {
   for (const auto& [rows, cols] : {std::pair{1, 5}, {1, 151936}, {10, 49152}, {6, 3001}}) {
     SCOPED_TRACE(testing::Message() << rows << " x " << cols);
     std::vector<float> logits = random_.normals(std::int64_t{rows} * cols);
@@ -51,7 +51,7 @@ TEST_F(MlxTopLogitsTest, ListsAllTokensAboveTheFloor) {
   }
 }
 
-TEST_F(MlxTopLogitsTest, SeesOneBadLogitAnywhere) {
+TEST_P(MlxTopLogitsTest, SeesOneBadLogitAnywhere) {
   for (const float bad :
        {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
         std::numeric_limits<float>::quiet_NaN()}) {
@@ -66,6 +66,8 @@ TEST_F(MlxTopLogitsTest, SeesOneBadLogitAnywhere) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Ways, MlxTopLogitsTest, testing::Bool(), way_name);
 
 }  // namespace
 }  // namespace bobby::test

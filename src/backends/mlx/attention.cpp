@@ -48,7 +48,7 @@ mx::array AttentionEngine::rotate(Activation x, const Weight* norm, const RopeSt
   const std::int64_t head_dim = args.kv->shape().head_dim;
   mx::array heads = activations_.read(x, heads_of(x, head_dim));
   if (norm) heads = mx::fast::rms_norm(heads, of_mlx(*norm).vector(), args.rms_norm_eps, s);
-  if (machine_.cuda() && head_dim < kNarrowest)
+  if (machine_.cuda && head_dim < kNarrowest)
     return rotate_by_parts(heads, of_mlx(*args.inv_freq).vector(), rows);
   return mx::fast::rope(heads, size_of(head_dim), false, std::nullopt, 1.0f, rows.positions(),
                         wavelengths(*args.inv_freq), s);

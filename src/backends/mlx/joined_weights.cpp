@@ -7,7 +7,7 @@ namespace bobby::mlx_backend {
 
 const Matrix* JoinedWeights::join(std::span<const Projection> projections) {
   // On Metal the weights stay where the file is mapped, each by itself.
-  if (!machine_.cuda() || projections.size() < 2) return nullptr;
+  if (!machine_.cuda || projections.size() < 2) return nullptr;
   const WeightFormat& first = projections.front().weight->view().format;
   Key key;
   for (const Projection& projection : projections) {

@@ -40,7 +40,7 @@ mx::array LinearEngine::product(const mx::array& x, const Matrix& matrix,
                                 const WeightFormat& format) const {
   const mx::Stream& s = machine_.stream;
   if (!matrix.scales) return mx::matmul(x, transposed(matrix.weight, machine_), s);
-  if (machine_.cuda() && x.shape(0) > kQuantizedRows) {
+  if (machine_.cuda && x.shape(0) > kQuantizedRows) {
     const mx::array wide =
         mx::dequantize(matrix.weight, *matrix.scales, matrix.biases, format.group_size, format.bits,
                        "affine", std::nullopt, std::nullopt, s);

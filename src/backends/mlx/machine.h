@@ -13,7 +13,8 @@ struct Machine {
   mx::Stream stream;
   bool gpu = false;
   bool metal = false;  ///< a GPU that shares the host's memory
-  bool cuda() const { return gpu && !metal; }
+  /// Memory of its own, and MLX's kernels for CUDA with what they ask for.
+  bool cuda = false;
 };
 
 /// MLX counts in 32 bits; whoever makes a shape has checked that it fits.

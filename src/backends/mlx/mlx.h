@@ -11,6 +11,8 @@ struct MlxOptions {
   /// kBest: the GPU (Metal, or CUDA) if this MLX has one, else the CPU.
   enum class Device : std::uint8_t { kBest, kCpu, kGpu };
   Device device = Device::kBest;
+  /// For tests: what is done otherwise on CUDA, done on any device.
+  bool as_on_cuda = false;
 };
 
 /// The backend over MLX's C++ library: Macs' GPUs by Metal, others by what MLX was built with.

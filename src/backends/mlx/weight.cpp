@@ -37,7 +37,7 @@ mx::array mapped(const std::byte* data, std::size_t bytes, const mx::Shape& shap
 /// Where the machine computes. What comes from the host MLX puts into memory that host and device
 /// share; what an operation makes lies on the device.
 mx::array on_machine(const mx::array& host, const Machine& machine) {
-  if (!machine.cuda()) return host;
+  if (!machine.cuda) return host;
   mx::array there = mx::add(host, mx::array(0, host.dtype()), machine.stream);
   mx::eval(there);
   return there;
@@ -87,7 +87,7 @@ Matrix load_matrix(const WeightView& view, const Machine& machine) {
                 to_float(copied(view.scales, groups, dtype, machine), machine),
                 to_float(copied(view.biases, groups, dtype, machine), machine)};
   mx::eval(matrix.weight, *matrix.scales, *matrix.biases);
-  if (machine.cuda()) mx::clear_cache();  // what the copies went through
+  if (machine.cuda) mx::clear_cache();  // what the copies went through
   return matrix;
 }
 

@@ -30,7 +30,7 @@ std::vector<std::string> backend_names() {
   std::vector<std::string> names = {"reference"};
   for (const CpuIsa isa : available_isas()) names.emplace_back(isa_name(isa));
 #ifdef BOBBY_MLX
-  names.emplace_back("mlx");
+  names.insert(names.end(), {"mlx", "mlx-as-on-cuda"});
 #endif
   return names;
 }
@@ -38,7 +38,8 @@ std::vector<std::string> backend_names() {
 std::unique_ptr<Backend> make_backend(const std::string& name) {
   if (name == "reference") return make_reference_backend();
 #ifdef BOBBY_MLX
-  if (name == "mlx") return value_of(make_mlx_backend());
+  if (name.starts_with("mlx"))
+    return value_of(make_mlx_backend({.as_on_cuda = name == "mlx-as-on-cuda"}));
 #endif
   return value_of(make_cpu_backend({.threads = 2, .isa = parse_isa(name)}));
 }
@@ -108,7 +109,7 @@ class ModelParity : public ::testing::TestWithParam<std::tuple<std::string, std:
   /// The same numbers in other company: bit for bit, but on MLX, which picks its kernels by the
   /// number of rows (docs/adr/0027).
   void expect_same(const std::vector<float>& found, const std::vector<float>& expected) const {
-    if (backend_name_ == "mlx")
+    if (backend_name_.starts_with("mlx"))
       EXPECT_LE(relative_l2(found, expected), kPromised);
     else
       EXPECT_EQ(found, expected);
