@@ -34,8 +34,11 @@ TEST_P(MlxTopLogitsTest, ListsAllTokensAboveTheFloor) {
       EXPECT_EQ(top.largest, *std::ranges::max_element(row));
       double sum = 0.0;
       for (const float logit : row) sum += std::exp(double{logit} - double{top.largest});
-      // The logarithm of a sum is rounded to half an ulp of up to 32.
-      EXPECT_NEAR(top.sum_exp, sum, sum * (32 * 0x1p-24 + gamma(200)));
+      // The logarithm of a sum is rounded to half an ulp of up to 32. A GPU adds up in a tree; on a
+      // CPU each of some eight lanes adds up its share of the row.
+      const bool on_cpu = mlx_->description().find("on CPU") != std::string::npos;
+      const double roundings = gamma(on_cpu ? cols / 8 + 50 : 200);
+      EXPECT_NEAR(top.sum_exp, sum, sum * (32 * 0x1p-24 + roundings));
       std::vector<std::int32_t> expected;
       for (int id = 0; id < cols; ++id)
         if (row[id] >= top.floor) expected.push_back(id);

@@ -172,8 +172,8 @@ class MlxBackend : public Backend {
 
   Result<void> copy_out(Activation x, std::span<float> host) override;
   Result<std::span<const TopLogits>> top_logits(Activation logits) override {
-    // In shared memory the host reads what it needs.
-    if (!machine_.gpu) return std::span<const TopLogits>();
+    // On a CPU the host reads what it needs.
+    if (!machine_.gpu && !machine_.cuda) return std::span<const TopLogits>();
     BOBBY_CHECK(take_failure());
     return attempt([&] { return top_logits_.run(read(logits)); });
   }
