@@ -171,6 +171,8 @@ class BotRun {
   void note_what_was_written() {
     const auto stored = writer_.take();
     if (!stored) return;
+    // The signal that ends the daemon may reach the writer first.
+    if (!*stored && stored->error().code == ErrorCode::kCancelled) return;
     const std::size_t count = *stored ? (*stored)->drafts.size() : 0;
     if (count == 0) no_writing_before_ = std::chrono::steady_clock::now() + kNoWriting;
     const std::string text =
