@@ -1,5 +1,5 @@
 """Times mlx-lm's own forward on a model folder: python mlx_bench.py FOLDER [--adapter FOLDER]
-[--prompt 512] [--short 32] [--gen 64] [--rows 10,64]. After each measurement it prints a JSON object
+[--prompt 512] [--short 32] [--gen 64] [--rows 10,64] (or ""). After each measurement it prints a JSON object
 of all so far: tok/s of a prompt, of decoding after it, and of --rows rows after a short prompt that
 is the same in all (MLX has no shared cache: each row keeps its own), then of one row and of the rows
 with the adapter. Runs on MLX's default device. Decoding is greedy and asynchronous, one token ahead of the host, as mlx-lm's
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--gen", type=int, default=64)
     parser.add_argument("--rows", default="10,64")
     args = parser.parse_args()
-    rows = [int(count) for count in args.rows.split(",")]
+    rows = [int(count) for count in args.rows.split(",") if count]
     model, _ = load_model(args.folder)
     mx.eval(model.parameters())
     mx.random.seed(0)
