@@ -104,7 +104,8 @@ Result<void> CachedRepository::write_ref(std::string_view revision, std::string_
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   if (error) return io_error(file, "cannot be made", error);
-  const fs::path partial = fmt::format("{}.{}.tmp", file.string(), random_suffix());
+  // Not in refs/, where others take every file for a ref, also one that a kill left behind.
+  const fs::path partial = folder_ / fmt::format(".ref.{}.tmp", random_suffix());
   std::ofstream stream(partial, std::ios::binary);
   stream << commit;
   stream.close();
