@@ -34,12 +34,16 @@ LinearEngine::LinearEngine(const Machine& machine, ActivationTable& activations)
     : machine_(machine),
       activations_(activations),
       adapters_(std::make_shared<StackedAdapters>(machine)),
-      joined_(std::make_shared<JoinedWeights>(machine)) {}
+      joined_(std::make_shared<JoinedWeights>(machine)) {
+  if (machine.own_kernels) row_product_.emplace(machine);
+}
 
 mx::array LinearEngine::product(const mx::array& x, const Matrix& matrix,
                                 const WeightFormat& format) const {
   const mx::Stream& s = machine_.stream;
   if (!matrix.scales) return mx::matmul(x, transposed(matrix.weight, machine_), s);
+  if (row_product_ && format.bits == 4 && x.shape(0) <= RowProduct::kMostRows)
+    return (*row_product_)(x, matrix);
   if (machine_.cuda && x.shape(0) > kQuantizedRows) {
     const mx::array wide =
         mx::dequantize(matrix.weight, *matrix.scales, matrix.biases, format.group_size, format.bits,

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "backends/backend.h"
@@ -9,6 +10,7 @@
 #include "backends/mlx/adapters.h"
 #include "backends/mlx/joined_weights.h"
 #include "backends/mlx/machine.h"
+#include "backends/mlx/row_product.h"
 #include "backends/mlx/weight.h"
 
 namespace bobby::mlx_backend {
@@ -38,6 +40,7 @@ class LinearEngine {
   ActivationTable& activations_;
   std::shared_ptr<StackedAdapters> adapters_;
   std::shared_ptr<JoinedWeights> joined_;
+  std::optional<RowProduct> row_product_;
   mx::array zero_{0.0f};
 };
 

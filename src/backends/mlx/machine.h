@@ -15,6 +15,7 @@ struct Machine {
   bool metal = false;  ///< a GPU that shares the host's memory
   /// Memory of its own, and MLX's kernels for CUDA with what they ask for.
   bool cuda = false;
+  bool own_kernels = false;  ///< kernels of our own can run: it is CUDA
 };
 
 /// MLX counts in 32 bits; whoever makes a shape has checked that it fits.

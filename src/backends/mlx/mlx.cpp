@@ -333,6 +333,7 @@ Result<std::unique_ptr<Backend>> make_mlx_backend(const MlxOptions& options) {
                     .gpu = gpu,
                     .metal = gpu && mx::metal::is_available()};
     machine.cuda = options.as_on_cuda || (gpu && !machine.metal);
+    machine.own_kernels = gpu && !machine.metal;
     if (machine.metal) wire_memory(device);
     const std::string kind = machine.metal ? "Metal" : gpu ? "CUDA" : "CPU";
     const std::string name = gpu ? text_of(device, "device_name") : "";
