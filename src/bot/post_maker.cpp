@@ -43,6 +43,11 @@ Result<std::string> PostMaker::record_of(const Filtered& filtered, store::Moment
   return bluesky::make_post_record(fields);
 }
 
+Result<void> PostMaker::check(std::string_view text) const {
+  BOBBY_CHECK(filtered(text));
+  return {};
+}
+
 Result<PostPreview> PostMaker::preview(std::string_view text) const {
   BOBBY_TRY(Filtered made, filtered(text));
   BOBBY_TRY(const std::string record, record_of(made, 0, {.langs = style_.langs}));

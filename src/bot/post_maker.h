@@ -42,6 +42,9 @@ class PostMaker {
   PostMaker(Filter filter, PostStyle style)
       : filter_(std::move(filter)), style_(std::move(style)) {}
 
+  /// The filter alone. kUsage: it refuses, and each rule is named.
+  Result<void> check(std::string_view text) const;
+
   /// What a person should hear at approval already; asks nobody. kUsage: the filter refuses, and
   /// each rule is named; kLimit, kUsage: what the lexicon does not allow.
   Result<PostPreview> preview(std::string_view text) const;

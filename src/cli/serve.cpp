@@ -9,6 +9,7 @@
 
 #include "app/adapter_registry.h"
 #include "app/bot/account.h"
+#include "app/bot/setup.h"
 #include "app/device.h"
 #include "app/engine.h"
 #include "app/obtain.h"
@@ -245,6 +246,7 @@ Result<int> run(const Invocation& invocation) {
   BOBBY_TRY(const ModelConfig config, ModelConfig::load(folder));
   BOBBY_TRY(const http::ServerOptions options, server_options(settings, lines));
   BOBBY_TRY(const auto drafts, open_drafts(settings));
+  BOBBY_TRY(const bot::PostMaker maker, make_post_maker(settings));
   if (settings.given(Opt::kPromptCache))
     BOBBY_CHECK(check_prompt_cache_place(settings.text(Opt::kPromptCache)));
 
@@ -267,6 +269,7 @@ Result<int> run(const Invocation& invocation) {
   service.generator = &generator;
   service.adapters = adapters.get();
   service.drafts = drafts.get();
+  service.check_post = [&maker](const std::string& text) { return maker.check(text); };
   service.model = model_name(settings.text(Opt::kModel), folder);
   service.fingerprint = fingerprint(settings, service.model);
   service.started = std::chrono::duration_cast<std::chrono::seconds>(
@@ -293,7 +296,7 @@ constexpr auto kOptions =
     joined(std::array{Opt::kHost, Opt::kPort, Opt::kUnixSocket, Opt::kApiKeyFile, Opt::kMetricsKey,
                       Opt::kAllowOrigin, Opt::kMaxRows, Opt::kMaxQueue, Opt::kKvMemory,
                       Opt::kRequestTimeout, Opt::kAdapterDir, Opt::kDrafts, Opt::kPromptCache,
-                      Opt::kLogFormat},
+                      Opt::kLogFormat, Opt::kDeny, Opt::kDenyFile, Opt::kMentions},
            kPostOptions);
 constexpr Example kExamples[] = {
     {"bobby serve", "the page and the API on http://127.0.0.1:4000"},

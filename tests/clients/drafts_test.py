@@ -38,6 +38,24 @@ def listed(http, **params) -> list[str]:
     return [draft["text"] for draft in response.json()["data"]]
 
 
+def test_what_the_bot_may_not_post_is_not_approved(tmp_path):
+    rules = tmp_path / "deny.txt"
+    rules.write_text("# not in public\ndecaf*\n")
+    with Server(tmp_path / "home", "--deny-file", rules, "--mentions", "refuse") as server:
+        fine, denied, calling = (make(server.http, text=text)
+                                 for text in ("an espresso", "d e c a f again", "ask @bob.example.com"))
+        def approve(draft, **fields):
+            return server.http.patch(f"/v1/drafts/{draft['id']}", json={"status": "approved", **fields})
+        assert approve(fine).status_code == 200
+        for draft, part in ((denied, 'deny.txt:2'), (calling, "@bob.example.com")):
+            refused = approve(draft)
+            assert refused.status_code == 422 and part in refused.json()["error"]["message"], refused.text
+            assert server.http.get(f"/v1/drafts/{draft['id']}").json() == draft
+        assert approve(fine, text="more decaffeinated tea").status_code == 422, "the text that comes along counts"
+        assert approve(denied, text="the real thing").status_code == 200
+        assert server.http.patch(f"/v1/drafts/{calling['id']}", json={"status": "rejected"}).status_code == 200
+
+
 def test_a_draft_comes_back_as_it_went(http):
     text = 'He said "tea"\n\tÜber 👩‍👩‍👧 e\u0301 \\ \u2028 end'
     made = make(http, text=text, prompt="on tea", adapter="voice1", seed=7)

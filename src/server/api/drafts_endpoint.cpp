@@ -153,10 +153,10 @@ http::Response found_response(const Result<std::optional<Draft>>& draft, std::in
   return json_response(draft_json(**draft));
 }
 
-http::Response list_response(store::DraftStore& drafts, const http::Request& request) {
+http::Response list_response(Service& service, const http::Request& request) {
   const auto query = parse_query(request);
   if (!query) return field_error_response(query.error());
-  const auto page = drafts.list(*query);
+  const auto page = service.drafts->list(*query);
   if (!page) return error_response(page.error());
   Json data = Json::array();
   for (const Draft& draft : page->drafts) data.push_back(draft_json(draft));
@@ -166,42 +166,52 @@ http::Response list_response(store::DraftStore& drafts, const http::Request& req
                         {"total", page->total}});
 }
 
-http::Response create_response(store::DraftStore& drafts, const http::Request& request) {
+http::Response create_response(Service& service, const http::Request& request) {
   const auto draft = parse_new(request.body);
   if (!draft) return field_error_response(draft.error());
-  return draft_response(drafts.create(*draft), 201);
+  return draft_response(service.drafts->create(*draft), 201);
 }
 
-http::Response get_response(store::DraftStore& drafts, const http::Request& request) {
+http::Response get_response(Service& service, const http::Request& request) {
   const auto id = id_of(request);
   if (!id) return error_response(id.error());
-  return found_response(drafts.get(*id), *id);
+  return found_response(service.drafts->get(*id), *id);
 }
 
-http::Response change_response(store::DraftStore& drafts, const http::Request& request) {
+/// Whoever approves hears now what would be said when the post is due; it is looked at then as
+/// well.
+Result<void> check_approval(const Service& service, std::int64_t id,
+                            const store::DraftChange& change) {
+  if (change.status != "approved" || !service.check_post) return {};
+  if (change.text) return service.check_post(*change.text);
+  BOBBY_TRY(const auto draft, service.drafts->get(id));
+  return draft ? service.check_post(draft->text) : Result<void>();
+}
+
+http::Response change_response(Service& service, const http::Request& request) {
   const auto id = id_of(request);
   if (!id) return error_response(id.error());
   const auto change = parse_change(request.body);
   if (!change) return field_error_response(change.error());
-  return found_response(drafts.update(*id, *change), *id);
+  if (const auto allowed = check_approval(service, *id, *change); !allowed)
+    return error_response(422, allowed.error());
+  return found_response(service.drafts->update(*id, *change), *id);
 }
 
-http::Response delete_response(store::DraftStore& drafts, const http::Request& request) {
+http::Response delete_response(Service& service, const http::Request& request) {
   const auto id = id_of(request);
   if (!id) return error_response(id.error());
-  const auto removed = drafts.remove(*id);
+  const auto removed = service.drafts->remove(*id);
   if (!removed) return store_error_response(removed.error());
   if (!*removed) return error_response(no_such_draft(std::to_string(*id)));
   return json_response({{"deleted", true}, {"id", *id}});
 }
 
-using Answer = http::Response (*)(store::DraftStore&, const http::Request&);
+using Answer = http::Response (*)(Service&, const http::Request&);
 
 /// A write waits for the disk, so none of them runs on the server's own threads.
 awaitable<void> respond(Service& service, http::Exchange& exchange, Answer answer) {
-  const auto work = [&service, &exchange, answer] {
-    return answer(*service.drafts, exchange.request());
-  };
+  const auto work = [&service, &exchange, answer] { return answer(service, exchange.request()); };
   http::Response response = co_await in_background(service, work);
   co_await exchange.respond(std::move(response));
 }

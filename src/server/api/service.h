@@ -49,6 +49,8 @@ struct Service {
   std::string fingerprint;                           ///< of what answers depend on
   std::int64_t started = 0;                          ///< seconds since 1970
   Defaults defaults;
+  /// Why a text may not be approved as a post; empty: nobody looks.
+  std::function<Result<void>(const std::string& text)> check_post;
   std::chrono::seconds request_timeout{0};  ///< 0: none
   /// For what reads files or uploads weights: the server's threads must not wait.
   boost::asio::thread_pool background{2};

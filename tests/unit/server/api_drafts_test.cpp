@@ -40,6 +40,26 @@ class Drafts : public ApiTest {
       store::Outbox::open(folder_.path() / "drafts.db").value();
 };
 
+TEST_F(Drafts, OnlyAnApprovalIsLookedAt) {
+  std::string looked_at;
+  service_.check_post = [&](const std::string& text) -> Result<void> {
+    looked_at += "<" + text + ">";
+    if (text.find("no") == std::string::npos) return {};
+    return fail({.code = ErrorCode::kUsage, .where = "text", .problem = "is not to be posted"});
+  };
+  const std::int64_t id = draft("no, never");
+  EXPECT_EQ(ask("PATCH", path(id), R"({"text":"no more"})").response.status, 200);
+  EXPECT_EQ(ask("PATCH", path(id), R"({"status":"rejected"})").response.status, 200);
+  EXPECT_EQ(looked_at, "");
+  const Answer refused = ask("PATCH", path(id), R"({"status":"approved"})");
+  EXPECT_EQ(refused.response.status, 422) << refused.response.body;
+  EXPECT_EQ(refused.json()["error"]["message"], "text: is not to be posted");
+  EXPECT_EQ(drafts_->get(id)->value().status, "rejected");
+  EXPECT_EQ(ask("PATCH", path(id), R"({"status":"approved","text":"yes"})").response.status, 200);
+  EXPECT_EQ(looked_at, "<no more><yes>");
+  EXPECT_EQ(ask("PATCH", path(id + 1), R"({"status":"approved"})").response.status, 404);
+}
+
 TEST_F(Drafts, TheyAreKeptChangedAndRemoved) {
   const Json draft =
       ask("POST", "/v1/drafts", R"({"text":"Tea 🫖!","prompt":"tea","seed":5})").json();
