@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 
 PACKAGES = ("mlx==0.32.4", "mlx-cuda-13==0.32.4", "mlx-lm==0.32.2")
-PROGRAMS = ("bin/bobby", "tests/mlx/mlx_*_test", "tests/parity/models_parity_test")
+PROGRAMS = ("bin/bobby", "tests/mlx/mlx_*_test", "tests/parity/models/models_parity_test")
 # What every Linux system has, or what belongs to its C library.
 SYSTEM = re.compile(r"^(ld-linux.*|lib(c|m|dl|rt|pthread|resolv|gcc_s|stdc\+\+|mlx)\.so.*)$")
 FATBIN = struct.pack("<I", 0xBA55ED50)
