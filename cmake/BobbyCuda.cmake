@@ -42,7 +42,7 @@ function(bobby_cuda_objects out)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${source}.o)
     add_custom_command(
       OUTPUT ${object}
-      COMMAND ${BOBBY_NVCC} ${bobby_nvcc_flags} -I${PROJECT_SOURCE_DIR}/src -MD -MF ${object}.d
+      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${BOBBY_NVCC} ${bobby_nvcc_flags} -I${PROJECT_SOURCE_DIR}/src -MD -MF ${object}.d
               -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
       DEPENDS ${source} DEPFILE ${object}.d COMMENT "Building CUDA object ${source}" VERBATIM)
     list(APPEND objects ${object})
