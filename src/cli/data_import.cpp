@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/data_sources.h"
 #include "cli/measure.h"
+#include "cli/signals.h"
 #include "data/dataset_writer.h"
 #include "data/import.h"
 #include "data/lines.h"
@@ -118,6 +119,7 @@ Result<int> run(const Invocation& invocation) {
   const Stopwatch time;
   BOBBY_TRY(const data::ImportOptions options, import_options(settings));
   BOBBY_TRY(const auto sources, open_sources(invocation.arguments, settings));
+  let_work_end();  // the half-written folder goes, however long the rest takes to be put away
   BOBBY_TRY(OutputFolder folder, output_folder(settings));
   BOBBY_TRY(const data::ImportReport report,
             data::import_posts(sources, options, folder.path(), console.progress()));
