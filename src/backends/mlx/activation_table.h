@@ -3,10 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "backends/backend.h"
 #include "backends/mlx/machine.h"
+#include "backends/mlx/pending.h"
 
 namespace bobby::mlx_backend {
 
@@ -25,7 +27,18 @@ class ActivationTable {
   mx::array read(Activation from, const mx::Shape& shape) const;
   /// From now on `to` is `values`, which has as many elements.
   void write(Activation to, mx::array values);
-  /// What this step wrote and nothing overwrote.
+  /// From now on `to` is what this gives, if somebody reads it.
+  void write(Activation to, Pending pending);
+  /// What `from` would be, of the type that is asked for; null where it is something else.
+  template <typename Kind>
+  const Kind* pending(Activation from) const {
+    const auto found = entries_.find(from.data);
+    if (found == entries_.end() || found->second.count != from.rows * from.cols ||
+        !found->second.pending)
+      return nullptr;
+    return std::get_if<Kind>(&*found->second.pending);
+  }
+  /// What this step computes and nothing overwrote.
   std::vector<mx::array> written() const;
   /// Buffers keep their address for a memory's life only.
   void forget(const void* memory, std::size_t bytes);
@@ -34,14 +47,17 @@ class ActivationTable {
 
  private:
   struct Entry {
-    mx::array values;
-    std::int64_t count;  ///< elements
+    mutable std::optional<mx::array> values;  ///< nothing: only pending, so far
+    std::int64_t count;                       ///< elements
     std::uint64_t step;
+    std::optional<Pending> pending = {};
   };
   using Entries = std::map<const float*, Entry>;
 
   /// The entry that holds all of [begin, begin + count), or end().
   Entries::const_iterator holder(const float* begin, std::int64_t count) const;
+  const mx::array& values_of(const Entry& entry) const;
+  void put(Activation to, Entry entry);
 
   const Machine& machine_;
   Entries entries_;

@@ -64,8 +64,12 @@ std::optional<LowRank> StackedAdapters::make(std::span<const Projection> project
     if (rows_.size() >= kKeptRows) rows_.clear();
     factor = rows_.emplace(key, factors(projections, rows)).first;
   }
-  return LowRank{stacked->second.a, stacked->second.b, stacked->second.b_of_each,
-                 factor->second.factor, factor->second.scale};
+  return LowRank{.a = stacked->second.a,
+                 .b = stacked->second.b,
+                 .b_of_each = stacked->second.b_of_each,
+                 .factor = factor->second.factor,
+                 .scale = factor->second.scale,
+                 .scale_there = factor->second.scale_there};
 }
 
 StackedAdapters::Pairs StackedAdapters::stack(std::span<const Projection> projections) const {
@@ -87,11 +91,17 @@ StackedAdapters::Pairs StackedAdapters::stack(std::span<const Projection> projec
   }
   const mx::Stream& s = machine_.stream;
   // As products take them: views of rows, which MLX has its quickest kernels for.
-  Pairs pairs{
-      mx::transpose(mx::concatenate(a, 0, s), s), mx::transpose(mx::concatenate(b, 0, s), s), {}};
-  for (const mx::array& own : b) pairs.b_of_each.push_back(mx::transpose(own, s));
-  std::vector<mx::array> made = pairs.b_of_each;
-  made.insert(made.end(), {pairs.a, pairs.b});
+  const auto both = [&s](const mx::array& rows) {
+    return LowRankFactor{rows, mx::transpose(rows, s)};
+  };
+  Pairs pairs{.a = both(mx::concatenate(a, 0, s)),
+              .b = both(b.size() == 1 ? b.front() : mx::concatenate(b, 0, s)),
+              .b_of_each = {}};
+  for (const mx::array& own : b) pairs.b_of_each.push_back(both(own));
+  std::vector<mx::array> made = {pairs.a.rows, pairs.a.transposed, pairs.b.rows,
+                                 pairs.b.transposed};
+  for (const LowRankFactor& own : pairs.b_of_each)
+    made.insert(made.end(), {own.rows, own.transposed});
   mx::eval(std::move(made));
   return pairs;
 }
@@ -112,13 +122,17 @@ StackedAdapters::Rows StackedAdapters::factors(std::span<const Projection> proje
       }
       ranks += size_of(pair->view().rank);
     }
-  if (one_scale) return {std::nullopt, entries.front().second->scale};
+  const auto there = [this](float scale) { return load_floats(&scale, {1}, machine_); };
+  if (one_scale) {
+    const float scale = entries.front().second->scale;
+    return {std::nullopt, scale, there(scale)};
+  }
   std::vector<float> factor(static_cast<std::size_t>(rows) * static_cast<std::size_t>(ranks), 0.0f);
   for (const auto& [column, entry] : entries)
     for (std::int64_t row = entry->row_begin; row < entry->row_begin + entry->row_count; ++row)
       for (std::int64_t r = 0; r < entry->lora->view().rank; ++r)
         factor[static_cast<std::size_t>(row * ranks + column + r)] += entry->scale;
-  return {load_floats(factor.data(), {size_of(rows), ranks}, machine_), 1.0f};
+  return {load_floats(factor.data(), {size_of(rows), ranks}, machine_), 1.0f, there(1.0f)};
 }
 
 void StackedAdapters::forget(std::uint64_t id) {

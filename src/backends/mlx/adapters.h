@@ -33,14 +33,21 @@ class MlxLora : public LoraWeight {
   std::weak_ptr<StackedAdapters> stacked_;
 };
 
+/// One of the two factors of all pairs of some projections.
+struct LowRankFactor {
+  mx::array rows;        ///< as it is kept
+  mx::array transposed;  ///< the same memory
+};
+
 /// What the adapters of all projections of one input add, as two products: z = x A^T with the A of
 /// every pair below one another, then z B^T, where B stands in each pair's own rows and columns.
 struct LowRank {
-  mx::array a;                           ///< [in_features, ranks of all pairs]
-  mx::array b;                           ///< [ranks of all pairs, out_features of all projections]
-  std::span<const mx::array> b_of_each;  ///< b's columns, projection by projection
-  std::optional<mx::array> factor;       ///< [rows, ranks]: a pair's scale in its rows, else 0
-  float scale = 1.0f;                    ///< where one scale holds for every row and pair
+  LowRankFactor a;  ///< rows: [ranks of all pairs, in_features]
+  LowRankFactor b;  ///< rows: [out_features of all projections, ranks of all pairs]
+  std::span<const LowRankFactor> b_of_each;  ///< b, projection by projection
+  std::optional<mx::array> factor;           ///< [rows, ranks]: a pair's scale in its rows, else 0
+  float scale = 1.0f;                        ///< where one scale holds for every row and pair
+  mx::array scale_there;                     ///< the same on the machine, [1]
 };
 
 /// Makes LowRanks and keeps them for the next step: the same rows, or the same pairs at least, come
@@ -57,13 +64,14 @@ class StackedAdapters {
  private:
   using Key = std::vector<std::uint64_t>;
   struct Pairs {
-    mx::array a;
-    mx::array b;
-    std::vector<mx::array> b_of_each;
+    LowRankFactor a;
+    LowRankFactor b;
+    std::vector<LowRankFactor> b_of_each;
   };
   struct Rows {
     std::optional<mx::array> factor;
     float scale;
+    mx::array scale_there;
   };
 
   Pairs stack(std::span<const Projection> projections) const;

@@ -72,16 +72,45 @@ mx::array AttentionEngine::rotate_by_parts(const mx::array& heads, const mx::arr
 void AttentionEngine::rope_and_store(const RopeStore& args) {
   auto& kv = static_cast<MlxKv&>(*args.kv);
   const StepRows& rows = rows_of(args.sequences, kv.shape().block_tokens);
+  if (row_attention_ && RowAttention::takes(rows, kv.shape()))
+    return rope_and_store_rows(args, rows);
   const mx::array k = rotate(args.k, args.k_norm, args, rows);
   activations_.write(args.q, rotate(args.q, args.q_norm, args, rows));
   activations_.write(args.k, k);
   kv.store(args.layer, k, activations_.read(args.v, heads_of(args.v, kv.shape().head_dim)), rows);
 }
 
+void AttentionEngine::rope_and_store_rows(const RopeStore& args, const StepRows& rows) {
+  auto& kv = static_cast<MlxKv&>(*args.kv);
+  const auto norm_of = [](const Weight* weight) -> std::optional<mx::array> {
+    if (weight == nullptr) return std::nullopt;
+    return of_mlx(*weight).vector();
+  };
+  const auto* q = activations_.pending<PendingColumns>(args.q);
+  const auto* k = activations_.pending<PendingColumns>(args.k);
+  const auto* v = activations_.pending<PendingColumns>(args.v);
+  const bool one = q && k && v && q->whole.id() == k->whole.id() &&
+                   q->whole.id() == v->whole.id() && q->begin == 0 && k->begin == q->cols &&
+                   v->begin == q->cols + k->cols && q->whole.shape(1) == v->begin + v->cols;
+  const RowAttention::Input input =
+      one ? RowAttention::Input{q->whole}
+          : RowAttention::Input{activations_.read(args.q), activations_.read(args.k),
+                                activations_.read(args.v)};
+  const auto rotated = row_attention_->rope_and_store(
+      input, size_of(args.q.cols / kv.shape().head_dim),
+      {norm_of(args.q_norm), norm_of(args.k_norm), args.rms_norm_eps},
+      of_mlx(*args.inv_freq).vector(), kv, args.layer, rows);
+  activations_.write(args.q, rotated.q);
+  activations_.write(args.k, rotated.k);
+}
+
 void AttentionEngine::attention(const Attention& args) {
   const mx::Stream& s = machine_.stream;
   const auto& kv = static_cast<const MlxKv&>(*args.kv);
   const StepRows& rows = rows_of(args.sequences, kv.shape().block_tokens);
+  if (row_attention_ && RowAttention::takes(rows, kv.shape()))
+    return activations_.write(args.out, row_attention_->attend(activations_.read(args.q),
+                                                               args.scale, kv, args.layer, rows));
   const mx::array q = activations_.read(args.q, heads_of(args.q, kv.shape().head_dim));
   std::vector<mx::array> parts;
   for (const AttentionGroup& group : rows.groups()) parts.push_back(attend(args, q, group));

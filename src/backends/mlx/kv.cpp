@@ -45,6 +45,18 @@ mx::array from_host(const std::vector<std::byte>& bytes, const mx::Shape& shape,
   return mx::array(reinterpret_cast<const float*>(bytes.data()), shape, dtype);
 }
 
+using Function = std::function<std::vector<mx::array>(const std::vector<mx::array>&)>;
+
+Function half_encoder(const Machine& machine) {
+  // The bounds are made once: on CUDA, a number from the host waits for the device.
+  const mx::array lowest(-kLargestHalf), largest(kLargestHalf);
+  Function encode = [lowest, largest, s = machine.stream](const std::vector<mx::array>& numbers) {
+    const mx::array fitting = mx::maximum(mx::minimum(numbers[0], largest, s), lowest, s);
+    return std::vector<mx::array>{mx::astype(fitting, mx::float16, s)};
+  };
+  return machine.gpu ? mx::compile(encode, true) : encode;
+}
+
 }  // namespace
 
 void finish(const KvPools& pools) {
@@ -57,7 +69,7 @@ void finish(const KvPools& pools) {
 }
 
 MlxKv::MlxKv(const KvShape& shape, const Machine& machine)
-    : KvStorage(shape), machine_(machine), lowest_(-kLargestHalf), largest_(kLargestHalf) {
+    : KvStorage(shape), machine_(machine), to_half_(half_encoder(machine)) {
   const int heads = size_of(shape.num_key_value_heads);
   const mx::array none = mx::zeros({0, heads, 1, size_of(shape.head_dim)}, dtype(), machine.stream);
   KvPool pool{none, std::nullopt};
@@ -82,6 +94,7 @@ KvPool& MlxKv::pool(std::int64_t layer, Part part) const {
 
 void MlxKv::reach(std::int32_t block) {
   if (block < blocks_) return;
+  settle();
   const std::int64_t wanted = std::max({std::int64_t{block} + 1, blocks_ * 3 / 2, kFirstBlocks});
   const std::int64_t blocks = std::min(wanted, shape().blocks);
   const int more = size_of((blocks - blocks_) * shape().block_tokens);
@@ -102,10 +115,7 @@ KvPool MlxKv::encode(const mx::array& numbers) const {
   const mx::Stream& s = machine_.stream;
   switch (shape().format) {
     case KvFormat::kF32: break;
-    case KvFormat::kF16: {
-      const mx::array fitting = mx::maximum(mx::minimum(numbers, largest_, s), lowest_, s);
-      return {mx::astype(fitting, mx::float16, s), std::nullopt};
-    }
+    case KvFormat::kF16: return {to_half_({numbers}).front(), std::nullopt};
     case KvFormat::kInt8: {
       const mx::array largest = mx::max(mx::abs(numbers, s), -1, true, s);
       const mx::array scale = mx::divide(largest, mx::array(127.0f), s);
@@ -128,7 +138,24 @@ mx::array MlxKv::decode(const mx::array& numbers, const std::optional<mx::array>
   return mx::astype(mx::multiply(wide, *scales, machine_.stream), dtype, machine_.stream);
 }
 
+std::pair<const mx::array&, const mx::array&> MlxKv::to_store_in(std::int64_t layer,
+                                                                 const StepRows& rows) {
+  reach(rows.highest_block());
+  return stored(layer);
+}
+
+std::pair<const mx::array&, const mx::array&> MlxKv::stored(std::int64_t layer) const {
+  return {pool(layer, kKeys).numbers, pool(layer, kValues).numbers};
+}
+
+/// MLX knows nothing of writes in place: it must have begun with them before it reads or copies.
+void MlxKv::settle() const {
+  if (unsettled_.empty()) return;
+  mx::async_eval(std::exchange(unsettled_, {}));
+}
+
 void MlxKv::store(std::int64_t layer, mx::array keys, mx::array values, const StepRows& rows) {
+  settle();
   reach(rows.highest_block());
   for (const Part part : {kKeys, kValues}) {
     const KvPool stored = encode(part == kKeys ? keys : values);
@@ -140,6 +167,7 @@ void MlxKv::store(std::int64_t layer, mx::array keys, mx::array values, const St
 }
 
 MlxKv::View MlxKv::view(std::int64_t layer, const TokenSlots& slots, mx::Dtype dtype) const {
+  settle();
   const auto part = [&](Part which) {
     const KvPool& pool = this->pool(layer, which);
     std::optional<mx::array> scales;
@@ -151,6 +179,7 @@ MlxKv::View MlxKv::view(std::int64_t layer, const TokenSlots& slots, mx::Dtype d
 }
 
 MlxKv::View MlxKv::gather(std::int64_t layer, const mx::array& slots) const {
+  settle();
   const mx::Stream& s = machine_.stream;
   const auto part = [&](Part which) {
     const KvPool& pool = this->pool(layer, which);
@@ -163,6 +192,7 @@ MlxKv::View MlxKv::gather(std::int64_t layer, const mx::array& slots) const {
 }
 
 void MlxKv::copy_block(std::int32_t from, std::int32_t to) {
+  settle();
   reach(std::max(from, to));
   const int tokens = size_of(shape().block_tokens);
   const auto copy = [&](mx::array& numbers) {
@@ -187,6 +217,7 @@ void MlxKv::read_block(std::int32_t block, std::byte* host) const {
     std::fill_n(host, shape().block_bytes(), std::byte{0});
     return;
   }
+  settle();
   const std::size_t head_bytes = shape().head_block_bytes();
   const auto heads = static_cast<std::size_t>(shape().num_key_value_heads);
   const auto tokens = static_cast<std::size_t>(shape().block_tokens);
@@ -206,6 +237,7 @@ void MlxKv::read_block(std::int32_t block, std::byte* host) const {
 }
 
 void MlxKv::write_block(std::int32_t block, const std::byte* host) {
+  settle();
   reach(block);
   const std::size_t head_bytes = shape().head_block_bytes();
   const int heads = size_of(shape().num_key_value_heads);
@@ -232,6 +264,7 @@ void MlxKv::write_block(std::int32_t block, const std::byte* host) {
 /// somebody asked in between.
 std::uint64_t MlxKv::saturated() const {
   if (shape().format != KvFormat::kF16 || blocks_ == 0) return saturated_;
+  settle();
   const mx::Stream& s = machine_.stream;
   mx::array count = mx::array(0u);
   for (const KvPool& pool : *pools_) {

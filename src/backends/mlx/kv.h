@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backends/backend.h"
@@ -32,6 +34,14 @@ class MlxKv : public KvStorage {
   /// Keys and values of a step, fp32 [rows, num_key_value_heads, 1, head_dim] each, go where `rows`
   /// says.
   void store(std::int64_t layer, mx::array keys, mx::array values, const StepRows& rows);
+
+  /// What a kernel of our own stores a step's rows in: the memory that stands, changed in place.
+  /// stored_by() says whose work that is; what MLX does with the cache afterwards comes behind it.
+  std::pair<const mx::array&, const mx::array&> to_store_in(std::int64_t layer,
+                                                            const StepRows& rows);
+  void stored_by(mx::array result) { unsettled_.push_back(std::move(result)); }
+  std::pair<const mx::array&, const mx::array&> stored(std::int64_t layer) const;
+  void settle() const;
 
   struct View {
     mx::array keys;  ///< [1, num_key_value_heads, tokens, head_dim]
@@ -62,11 +72,11 @@ class MlxKv : public KvStorage {
   mx::Dtype dtype() const;
 
   const Machine& machine_;
-  // What fp16 can hold. Made once: a number from the host would wait for the device.
-  mx::array lowest_;
-  mx::array largest_;
+  /// Numbers as the nearest fp16 that is finite, in one kernel where MLX writes kernels.
+  std::function<std::vector<mx::array>(const std::vector<mx::array>&)> to_half_;
   std::shared_ptr<KvPools> pools_;
   std::int64_t blocks_ = 0;  // that there is memory for
+  mutable std::vector<mx::array> unsettled_;
   mutable std::uint64_t saturated_ = 0;
 };
 

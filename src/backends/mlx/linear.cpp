@@ -6,10 +6,6 @@
 namespace bobby::mlx_backend {
 namespace {
 
-// On CUDA, MLX multiplies up to so many fp32 rows by 4 bits as they are. For more it compiles a
-// kernel at first use, for a minute; widening the weight once and multiplying is ready at once.
-constexpr int kQuantizedRows = 7;
-
 mx::array transposed(const mx::array& matrix, const Machine& machine) {
   return mx::transpose(matrix, machine.stream);
 }
@@ -42,9 +38,10 @@ mx::array LinearEngine::product(const mx::array& x, const Matrix& matrix,
                                 const WeightFormat& format) const {
   const mx::Stream& s = machine_.stream;
   if (!matrix.scales) return mx::matmul(x, transposed(matrix.weight, machine_), s);
-  if (row_product_ && format.bits == 4 && x.shape(0) <= RowProduct::kMostRows)
-    return (*row_product_)(x, matrix);
-  if (machine_.cuda && x.shape(0) > kQuantizedRows) {
+  if (is_few(x.shape(0), format)) return (*row_product_)({x}, matrix);
+  // For several rows MLX compiles a kernel for CUDA at first use, for a minute, and of 8 bits in
+  // groups of 128 it is wrong (0.32.4). Widening the weight and multiplying is ready at once.
+  if (machine_.cuda && x.shape(0) > 1) {
     const mx::array wide =
         mx::dequantize(matrix.weight, *matrix.scales, matrix.biases, format.group_size, format.bits,
                        "affine", std::nullopt, std::nullopt, s);
@@ -54,7 +51,51 @@ mx::array LinearEngine::product(const mx::array& x, const Matrix& matrix,
                               format.group_size, format.bits, "affine", s);
 }
 
+bool LinearEngine::is_few(std::int64_t rows, const WeightFormat& format) const {
+  return row_product_ && format.kind == WeightFormat::Kind::kAffine && format.bits == 4 &&
+         rows <= RowProduct::kMostRows;
+}
+
+bool LinearEngine::are_few(Activation x, std::span<const Projection> projections) const {
+  return !has_dora(projections) &&
+         std::ranges::all_of(projections, [&](const Projection& projection) {
+           return is_few(x.rows, projection.weight->view().format);
+         });
+}
+
+void LinearEngine::few_rows(Activation x, std::span<const Projection> projections) {
+  const auto* pending = activations_.pending<PendingInput>(x);
+  const RowInput input = pending ? pending->input : RowInput{activations_.read(x)};
+  std::optional<RowAddend> addend;
+  const auto low_rank = adapters_->make(projections, x.rows);
+  if (low_rank)
+    addend = RowAddend{.z = row_product_->low_rank(input, low_rank->a.rows, low_rank->factor),
+                       .b = low_rank->b.rows,
+                       .scale = low_rank->scale_there};
+  if (const Matrix* whole = joined_->join(projections)) {
+    const mx::array y = (*row_product_)(input, *whole, addend);
+    int begin = 0;
+    for (const Projection& projection : projections) {
+      const int cols = size_of(projection.out.cols);
+      write(projection, PendingColumns{.whole = y, .begin = begin, .cols = cols});
+      begin += cols;
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < projections.size(); ++i) {
+    const Projection& projection = projections[i];
+    std::optional<RowAddend> own;
+    if (low_rank && !projection.lora.empty())
+      own = RowAddend{addend->z, low_rank->b_of_each[i].rows, addend->scale};
+    write(projection, PendingProduct{[this, input, matrix = of_mlx(*projection.weight).matrix(),
+                                      own](const std::optional<mx::array>& residual) {
+            return (*row_product_)(input, matrix, own, residual);
+          }});
+  }
+}
+
 void LinearEngine::linear(Activation x, std::span<const Projection> projections) {
+  if (are_few(x, projections)) return few_rows(x, projections);
   const mx::array input = activations_.read(x);
   const Matrix* whole = has_dora(projections) ? nullptr : joined_->join(projections);
   return whole != nullptr ? together(input, projections, *whole) : apart(input, projections);
@@ -65,7 +106,8 @@ void LinearEngine::together(const mx::array& x, std::span<const Projection> proj
   const mx::Stream& s = machine_.stream;
   mx::array y = product(x, whole, projections.front().weight->view().format);
   if (const auto low_rank = adapters_->make(projections, x.shape(0)))
-    y = mx::addmm(y, low_rank_input(x, *low_rank), low_rank->b, low_rank->scale, 1.0f, s);
+    y = mx::addmm(y, low_rank_input(x, *low_rank), low_rank->b.transposed, low_rank->scale, 1.0f,
+                  s);
   int begin = 0;
   for (const Projection& projection : projections) {
     const int cols = size_of(projection.out.cols);
@@ -84,10 +126,16 @@ void LinearEngine::apart(const mx::array& x, std::span<const Projection> project
     mx::array y = product(x, of_mlx(*projection.weight).matrix(), projection.weight->view().format);
     if (dora) y = with_deltas(x, y, projection);
     if (low_rank && !projection.lora.empty())
-      y = mx::addmm(y, *z, low_rank->b_of_each[index], low_rank->scale, 1.0f, machine_.stream);
+      y = mx::addmm(y, *z, low_rank->b_of_each[index].transposed, low_rank->scale, 1.0f,
+                    machine_.stream);
     ++index;
     write(projection, std::move(y));
   }
+}
+
+void LinearEngine::write(const Projection& projection, Pending y) {
+  if (projection.bias) return write(projection, compute(y, machine_));
+  activations_.write(projection.out, std::move(y));
 }
 
 void LinearEngine::write(const Projection& projection, mx::array y) {
@@ -97,7 +145,7 @@ void LinearEngine::write(const Projection& projection, mx::array y) {
 
 mx::array LinearEngine::low_rank_input(const mx::array& x, const LowRank& low_rank) const {
   const mx::Stream& s = machine_.stream;
-  const mx::array z = mx::matmul(x, low_rank.a, s);
+  const mx::array z = mx::matmul(x, low_rank.a.transposed, s);
   if (!low_rank.factor) return z;
   // Not 0 times what another voice makes of its row, which may be infinite.
   const mx::array own = mx::not_equal(*low_rank.factor, zero_, s);

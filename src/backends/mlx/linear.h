@@ -29,12 +29,17 @@ class LinearEngine {
  private:
   /// x W^T: fp32 [rows, out_features].
   mx::array product(const mx::array& x, const Matrix& matrix, const WeightFormat& format) const;
+  bool is_few(std::int64_t rows, const WeightFormat& format) const;
+  bool are_few(Activation x, std::span<const Projection> projections) const;
+  /// linear() by kernels of our own, into which goes what comes before and behind it.
+  void few_rows(Activation x, std::span<const Projection> projections);
   void together(const mx::array& x, std::span<const Projection> projections, const Matrix& whole);
   void apart(const mx::array& x, std::span<const Projection> projections);
   mx::array with_deltas(const mx::array& x, const mx::array& y, const Projection& projection) const;
   /// x A^T, scaled.
   mx::array low_rank_input(const mx::array& x, const LowRank& low_rank) const;
   void write(const Projection& projection, mx::array y);
+  void write(const Projection& projection, Pending y);
 
   const Machine& machine_;
   ActivationTable& activations_;

@@ -123,7 +123,13 @@ class MlxBackend : public Backend {
   void rms_norm(Activation x, const Weight& weight, float eps, Activation out) override {
     assert(x.rows == out.rows && x.cols == out.cols && weight.cols() == x.cols);
     run([&] {
-      write(out, mx::fast::rms_norm(read(x), of_mlx(weight).vector(), eps, machine_.stream));
+      const mx::array& norm = of_mlx(weight).vector();
+      if (goes_on(x))
+        activations_->write(out, PendingInput{.input = {read(x), norm, constants_.of(eps)},
+                                              .cols = size_of(x.cols),
+                                              .eps = eps});
+      else
+        write(out, mx::fast::rms_norm(read(x), norm, eps, machine_.stream));
     });
   }
   void linear(Activation x, std::span<const Projection> projections) override {
@@ -155,12 +161,18 @@ class MlxBackend : public Backend {
   }
   void swiglu(Activation gate, Activation up, Activation out) override {
     assert(gate.rows * gate.cols == up.rows * up.cols);
-    run([&] { write(out, swiglu_of(read(gate), read(up))); });
+    run([&] {
+      if (const mx::array* both = goes_on(gate) ? gate_up(gate, up) : nullptr)
+        activations_->write(out, PendingInput{.input = {*both}, .cols = size_of(gate.cols)});
+      else
+        write(out, swiglu_of(read(gate), read(up)));
+    });
   }
   void add(Activation x, Activation y) override {
     assert(x.rows == y.rows && x.cols == y.cols);
     run([&] {
-      mx::array sum = mx::add(read(x), read(y), machine_.stream);
+      const auto* product = activations_->pending<PendingProduct>(y);
+      mx::array sum = product ? product->make(read(x)) : mx::add(read(x), read(y), machine_.stream);
       write(x, sum);
       if (++adds_ >= kFirstAdds && (adds_ - kFirstAdds) % kAddsAhead == 0) mx::async_eval(sum);
     });
@@ -186,7 +198,7 @@ class MlxBackend : public Backend {
   Result<void> sync() override {
     BOBBY_CHECK(take_failure());
     return attempt([&] {
-      mx::eval(activations_->written());
+      mx::eval(activations_->written());  // and with them what stores in a cache on the way
       if (const auto pools = stored_in_.lock()) finish(*pools);
       mx::synchronize(machine_.stream);
     });
@@ -206,6 +218,19 @@ class MlxBackend : public Backend {
   Result<void> take_failure() {
     if (!failure_) return {};
     return fail(*std::exchange(failure_, std::nullopt));
+  }
+  /// Whether what is made of x is left for the next product's kernel to compute.
+  bool goes_on(Activation x) const {
+    return machine_.own_kernels && x.rows <= RowProduct::kMostRows;
+  }
+  /// The product of which these are the two halves; null where they are not.
+  const mx::array* gate_up(Activation gate, Activation up) const {
+    const auto* first = activations_->pending<PendingColumns>(gate);
+    const auto* second = activations_->pending<PendingColumns>(up);
+    const bool halves = first && second && first->whole.id() == second->whole.id() &&
+                        first->begin == 0 && second->begin == first->cols &&
+                        first->whole.shape(1) == 2 * first->cols;
+    return halves ? &first->whole : nullptr;
   }
   /// As one kernel, which MLX writes and compiles at first use.
   Compiled compiled_swiglu() const {
@@ -227,8 +252,9 @@ class MlxBackend : public Backend {
   std::string description_;
   Compiled swiglu_;
   std::shared_ptr<ActivationTable> activations_ = std::make_shared<ActivationTable>(machine_);
+  Constants constants_{machine_};
   LinearEngine linear_{machine_, *activations_};
-  AttentionEngine attention_{machine_, *activations_};
+  AttentionEngine attention_{machine_, *activations_, constants_};
   TopLogitsEngine top_logits_{machine_};
   std::weak_ptr<KvPools> stored_in_;
   int adds_ = 0;

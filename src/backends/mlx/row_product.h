@@ -1,12 +1,29 @@
 #pragma once
 
+#include <optional>
+
 #include "backends/mlx/machine.h"
 #include "backends/mlx/weight.h"
 
 namespace bobby::mlx_backend {
 
-/// x W^T for few rows of x and 4-bit weights, on CUDA: a kernel of our own in place of MLX's, which
-/// is bound by how it reads x (docs/lab/mlx.md). MLX compiles it at first use.
+/// A few rows as a product takes them: what comes before it is computed in its own kernel.
+struct RowInput {
+  mx::array x;                         ///< fp32 [rows, columns], or gate | up [rows, 2 x columns]
+  std::optional<mx::array> norm = {};  ///< [columns]: x is RMS-normalised, and times this
+  std::optional<mx::array> eps = {};   ///< [1], of the norm
+};
+
+/// What adapters add to a product: scale z b^T.
+struct RowAddend {
+  mx::array z;      ///< fp32 [rows, ranks]
+  mx::array b;      ///< fp32 [out_features, ranks], row after row
+  mx::array scale;  ///< fp32 [1]
+};
+
+/// Products of few rows on CUDA, by kernels of our own in place of MLX's: those are bound by how
+/// they read x, and each costs the host as much as it costs the device (docs/lab/mlx.md). MLX
+/// compiles them at first use. A row's bits do not depend on the rows beside it.
 class RowProduct {
  public:
   /// More rows than this are quicker with the weight widened.
@@ -14,13 +31,24 @@ class RowProduct {
 
   explicit RowProduct(const Machine& machine);
 
-  /// x: fp32 [rows, in_features]. matrix: 4 bits, in groups of a multiple of 32 columns. The result
-  /// is fp32 [rows, out_features]; a row's bits do not depend on the rows beside it.
-  mx::array operator()(const mx::array& x, const Matrix& matrix) const;
+  /// x W^T: fp32 [rows, out_features]. matrix: 4 bits, in groups of a multiple of 32 columns.
+  /// residual: of the result's shape, added to it.
+  mx::array operator()(const RowInput& input, const Matrix& matrix,
+                       const std::optional<RowAddend>& addend = std::nullopt,
+                       const std::optional<mx::array>& residual = std::nullopt) const;
+
+  /// x A^T: fp32 [rows, ranks]. a: fp32 [ranks, columns], row after row. factor: [rows, ranks], by
+  /// which the result is multiplied; where it is 0, the result is 0.
+  mx::array low_rank(const RowInput& input, const mx::array& a,
+                     const std::optional<mx::array>& factor) const;
 
  private:
-  mx::fast::CustomKernelFunction kernel_;
   mx::Stream stream_;
+  mx::fast::CustomKernelFunction product_;
+  mx::fast::CustomKernelFunction low_rank_;
+  mx::array zero_;   ///< [1]
+  mx::array zeros_;  ///< [1, 1]
+  mx::array one_;    ///< [1, 1]
 };
 
 }  // namespace bobby::mlx_backend

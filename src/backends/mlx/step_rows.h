@@ -39,7 +39,11 @@ class StepRows {
   bool is_of(std::span<const SequenceRows> sequences, std::int64_t block_tokens) const;
 
   const mx::array& positions() const { return positions_; }  ///< int32 [rows]
-  const TokenSlots& stored() const { return stored_; }       ///< of the step's own rows
+  /// Whether every row is a sequence's last token.
+  bool one_each() const;
+  /// Of such rows, int32 [rows, 1 + blocks]: the position, and the blocks up to there.
+  const mx::array& table() const;
+  const TokenSlots& stored() const { return stored_; }  ///< of the step's own rows
   std::span<const AttentionGroup> groups() const { return groups_; }
   std::int32_t highest_block() const { return highest_block_; }
 
@@ -55,6 +59,7 @@ class StepRows {
   std::vector<Known> sequences_;
   mx::array positions_;
   TokenSlots stored_;
+  mutable std::optional<mx::array> table_;
   std::vector<AttentionGroup> groups_;
   std::int32_t highest_block_ = -1;
 };

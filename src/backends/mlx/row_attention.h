@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <tuple>
+
+#include "backends/mlx/constants.h"
+#include "backends/mlx/kv.h"
+#include "backends/mlx/machine.h"
+#include "backends/mlx/step_rows.h"
+
+namespace bobby::mlx_backend {
+
+/// rope_and_store() and attention() where every row is the last token of a sequence, on CUDA: two
+/// kernels of our own. MLX compiles them at first use, for one kind of cache.
+class RowAttention {
+ public:
+  RowAttention(const Machine& machine, Constants& constants)
+      : machine_(machine), constants_(constants) {}
+
+  /// Whether it takes these rows and this cache.
+  static bool takes(const StepRows& rows, const KvShape& shape);
+
+  /// q, k and v as they come from their products: [rows, columns] each, or columns of one array.
+  struct Input {
+    mx::array q;  ///< or q | k | v
+    std::optional<mx::array> k = {};
+    std::optional<mx::array> v = {};
+  };
+  struct Norms {
+    std::optional<mx::array> q = {};  ///< [head_dim]
+    std::optional<mx::array> k = {};
+    float eps = 0.0f;
+  };
+  struct Rotated {
+    mx::array q;  ///< [rows, num_attention_heads * head_dim]
+    mx::array k;  ///< [rows, num_key_value_heads * head_dim]
+  };
+  /// Writes to the memory of the cache that stands, in the order in which q is computed.
+  Rotated rope_and_store(const Input& input, int q_heads, const Norms& norms,
+                         const mx::array& inv_freq, MlxKv& kv, std::int64_t layer,
+                         const StepRows& rows);
+  /// q: as rotated. [rows, num_attention_heads * head_dim]
+  mx::array attend(const mx::array& q, float scale, const MlxKv& kv, std::int64_t layer,
+                   const StepRows& rows);
+
+ private:
+  struct Kernels {
+    mx::fast::CustomKernelFunction rope_store;
+    mx::fast::CustomKernelFunction attend;
+  };
+  const Kernels& kernels(const KvShape& shape, float scale);
+
+  const Machine& machine_;
+  Constants& constants_;
+  using Key = std::tuple<std::int64_t, std::int64_t, KvFormat, float>;
+  std::map<Key, Kernels> kernels_;
+};
+
+}  // namespace bobby::mlx_backend
