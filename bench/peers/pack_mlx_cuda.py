@@ -59,7 +59,9 @@ def blank_other_architectures(library: pathlib.Path, arch: int) -> tuple[int, in
 def libraries_of(program: pathlib.Path) -> set[pathlib.Path]:
     text = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     found = (line.split("=>")[1].split()[0] for line in text.splitlines() if "=> /" in line)
-    return {pathlib.Path(path) for path in found if not SYSTEM.match(pathlib.Path(path).name)}
+    # MLX's package for CUDA brings what its library needs.
+    return {pathlib.Path(path) for path in found
+            if not SYSTEM.match(pathlib.Path(path).name) and "mlx_cpu.libs" not in path}
 
 
 def pack(folder: pathlib.Path, out: pathlib.Path) -> None:

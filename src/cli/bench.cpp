@@ -182,8 +182,21 @@ struct BatchResult {
   std::uint64_t kv_saturated = 0;  // numbers that its format could not hold
 };
 
+// A short run that is not measured: a device compiles, loads and reserves at first use.
+Result<void> warm_up(Model& model, BenchPlan plan, RowAdapters adapters) {
+  plan.prompt_tokens = std::min<std::int64_t>(plan.prompt_tokens, 32);
+  plan.gen_tokens = std::min<std::int64_t>(plan.gen_tokens, 2);
+  BOBBY_TRY(Measured run, Measured::make(model, plan, std::move(adapters)));
+  BOBBY_CHECK(run.prefill());
+  BOBBY_CHECK(run.decode(plan.gen_tokens));
+  return {};
+}
+
 Result<BatchResult> measure_batch(Model& model, const BenchPlan& plan, std::int64_t rows,
                                   std::span<const AdapterUse> adapters) {
+  BOBBY_CHECK(warm_up(model, plan, adapters_of_rows(plan, rows, adapters)));
+  if (!adapters.empty())
+    BOBBY_CHECK(warm_up(model, plan, RowAdapters(static_cast<std::size_t>(rows))));
   BOBBY_TRY(Measured with, Measured::make(model, plan, adapters_of_rows(plan, rows, adapters)));
   std::optional<Measured> without;
   if (!adapters.empty() && !plan.stages) {  // a step of both would be in the stages

@@ -37,27 +37,30 @@ void ActivationTable::write(Activation to, mx::array values) {
   if (const auto found = holder(to.data, count);
       found != entries_.end() && found->second.count > count) {
     const auto [begin, entry] = *found;
-    if (entry.step == step_) {  // some rows of what stands there
+    if (entry.step == step_ && entry.cols == to.cols) {  // some rows of what stands there
       const int offset = size_of(to.data - begin);
       mx::array whole = mx::slice_update(mx::flatten(values_of(entry), machine_.stream),
                                          mx::flatten(values, machine_.stream), mx::Shape{offset},
                                          mx::Shape{offset + size_of(count)}, machine_.stream);
       entries_.insert_or_assign(
-          begin,
-          Entry{mx::reshape(whole, entry.values->shape(), machine_.stream), entry.count, step_});
+          begin, Entry{mx::reshape(whole, entry.values->shape(), machine_.stream), entry.count,
+                       entry.cols, step_});
       return;
     }
     entries_.erase(found);
   }
-  put(to, Entry{std::move(values), count, step_});
+  put(to, Entry{std::move(values), count, to.cols, step_});
 }
 
 void ActivationTable::write(Activation to, Pending pending) {
   const std::int64_t count = to.rows * to.cols;
   if (const auto found = holder(to.data, count);
-      found != entries_.end() && found->second.count > count)
-    return write(to, compute(pending, machine_));
-  put(to, Entry{std::nullopt, count, step_, std::move(pending)});
+      found != entries_.end() && found->second.count > count) {
+    if (found->second.step == step_ && found->second.cols == to.cols)
+      return write(to, compute(pending, machine_));
+    entries_.erase(found);
+  }
+  put(to, Entry{std::nullopt, count, to.cols, step_, std::move(pending)});
 }
 
 void ActivationTable::put(Activation to, Entry entry) {

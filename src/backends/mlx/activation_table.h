@@ -25,7 +25,8 @@ class ActivationTable {
   /// The same numbers in another shape, such as they may have been written in: every reshape is
   /// work for the host.
   mx::array read(Activation from, const mx::Shape& shape) const;
-  /// From now on `to` is `values`, which has as many elements.
+  /// From now on `to` is `values`, which has as many elements. Rows of an activation that is as
+  /// wide change it; what stands there otherwise is gone, as a whole.
   void write(Activation to, mx::array values);
   /// From now on `to` is what this gives, if somebody reads it.
   void write(Activation to, Pending pending);
@@ -49,6 +50,7 @@ class ActivationTable {
   struct Entry {
     mutable std::optional<mx::array> values;  ///< nothing: only pending, so far
     std::int64_t count;                       ///< elements
+    std::int64_t cols;
     std::uint64_t step;
     std::optional<Pending> pending = {};
   };

@@ -122,7 +122,7 @@ StackedAdapters::Rows StackedAdapters::factors(std::span<const Projection> proje
       }
       ranks += size_of(pair->view().rank);
     }
-  const auto there = [this](float scale) { return load_floats(&scale, {1}, machine_); };
+  const auto there = [this](float scale) { return load_constant(scale, machine_); };
   if (one_scale) {
     const float scale = entries.front().second->scale;
     return {std::nullopt, scale, there(scale)};

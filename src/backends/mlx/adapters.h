@@ -47,7 +47,7 @@ struct LowRank {
   std::span<const LowRankFactor> b_of_each;  ///< b, projection by projection
   std::optional<mx::array> factor;           ///< [rows, ranks]: a pair's scale in its rows, else 0
   float scale = 1.0f;                        ///< where one scale holds for every row and pair
-  mx::array scale_there;                     ///< the same on the machine, [1]
+  mx::array scale_there;                     ///< the same on the machine: load_constant()
 };
 
 /// Makes LowRanks and keeps them for the next step: the same rows, or the same pairs at least, come

@@ -92,10 +92,12 @@ void AttentionEngine::rope_and_store_rows(const RopeStore& args, const StepRows&
   const bool one = q && k && v && q->whole.id() == k->whole.id() &&
                    q->whole.id() == v->whole.id() && q->begin == 0 && k->begin == q->cols &&
                    v->begin == q->cols + k->cols && q->whole.shape(1) == v->begin + v->cols;
+  const auto contiguous = [this](Activation x) {
+    return mx::contiguous(activations_.read(x), false, machine_.stream);
+  };
   const RowAttention::Input input =
       one ? RowAttention::Input{q->whole}
-          : RowAttention::Input{activations_.read(args.q), activations_.read(args.k),
-                                activations_.read(args.v)};
+          : RowAttention::Input{contiguous(args.q), contiguous(args.k), contiguous(args.v)};
   const auto rotated = row_attention_->rope_and_store(
       input, size_of(args.q.cols / kv.shape().head_dim),
       {norm_of(args.q_norm), norm_of(args.k_norm), args.rms_norm_eps},

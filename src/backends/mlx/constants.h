@@ -6,8 +6,7 @@
 
 namespace bobby::mlx_backend {
 
-/// Numbers of the host's as arrays [1] on the machine, each made once: on CUDA, what comes from the
-/// host waits for the device.
+/// load_constant(), each made once: on CUDA, what comes from the host waits for the device.
 class Constants {
  public:
   explicit Constants(const Machine& machine) : machine_(machine) {}
@@ -15,7 +14,7 @@ class Constants {
   const mx::array& of(float value) {
     auto found = arrays_.find(value);
     if (found == arrays_.end())
-      found = arrays_.emplace(value, load_floats(&value, {1}, machine_)).first;
+      found = arrays_.emplace(value, load_constant(value, machine_)).first;
     return found->second;
   }
 

@@ -1,6 +1,8 @@
 #include "backends/mlx/row_attention.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <span>
 
 #include "backends/mlx/kernel_source.h"
 #include "backends/mlx/row_attention_kernel.h"
@@ -21,6 +23,48 @@ std::string constants_of(const KvShape& shape, float scale) {
 
 }  // namespace
 
+std::int64_t RowTable::gained(const StepRows& rows, std::int64_t block_tokens) const {
+  if (rows_.size() != rows.count()) return -1;
+  const std::int64_t gained = rows.sequence(0).position - rows_[0].position;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const SequenceRows& now = rows.sequence(i);
+    const auto used = static_cast<std::size_t>(now.position / block_tokens + 1);
+    if (now.position - rows_[i].position != gained || used > rows_[i].blocks.size() ||
+        !std::equal(now.blocks.begin(), now.blocks.begin() + static_cast<std::ptrdiff_t>(used),
+                    rows_[i].blocks.begin()))
+      return -1;
+  }
+  return gained;
+}
+
+void RowTable::make(const StepRows& rows) {
+  rows_.clear();
+  std::size_t width = 1;
+  for (std::size_t i = 0; i < rows.count(); ++i) {
+    const SequenceRows& now = rows.sequence(i);
+    rows_.push_back({now.position, {now.blocks.begin(), now.blocks.end()}});
+    width = std::max(width, 1 + now.blocks.size());
+  }
+  std::vector<std::int32_t> numbers(rows_.size() * width);
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const auto row = std::span(numbers).subspan(i * width, width);
+    row[0] = static_cast<std::int32_t>(rows_[i].position);
+    std::ranges::copy(rows_[i].blocks, row.begin() + 1);
+  }
+  table_ =
+      load_integers(numbers, {static_cast<int>(rows_.size()), static_cast<int>(width)}, machine_);
+}
+
+void RowTable::follow(const StepRows& rows, std::int64_t block_tokens) {
+  std::int64_t offset = gained(rows, block_tokens);
+  if (offset < 0) {
+    make(rows);
+    offset = 0;
+  }
+  if (!offset_ || offset_->size() != static_cast<std::size_t>(offset) + 1)
+    offset_ = mx::broadcast_to(zero_, {size_of(offset + 1)}, machine_.stream);
+}
+
 bool RowAttention::takes(const StepRows& rows, const KvShape& shape) {
   return rows.one_each() && shape.format != KvFormat::kInt8 && shape.head_dim % kWarp == 0 &&
          shape.head_dim <= 256;
@@ -33,12 +77,12 @@ const RowAttention::Kernels& RowAttention::kernels(const KvShape& shape, float s
   return kernels_
       .emplace(key, Kernels{mx::fast::cuda_kernel("bobby_rope_store",
                                                   {"q", "k", "v", "q_norm", "k_norm", "eps",
-                                                   "inv_freq", "table", "keys", "values"},
+                                                   "inv_freq", "table", "offset", "keys", "values"},
                                                   {"rotated_q", "rotated_k"},
-                                                  kernel_source(kRopeStoreBody), header),
+                                                  kernel_source(kRopeStoreBody), header, false),
                             mx::fast::cuda_kernel("bobby_row_attention",
-                                                  {"q", "keys", "values", "table"}, {"y"},
-                                                  kernel_source(kRowAttentionBody), header)})
+                                                  {"q", "keys", "values", "table", "offset"}, {"y"},
+                                                  kernel_source(kRowAttentionBody), header, false)})
       .first->second;
 }
 
@@ -51,12 +95,13 @@ RowAttention::Rotated RowAttention::rope_and_store(const Input& input, int q_hea
   const int count = input.q.shape(0);
   const mx::array& none = constants_.of(0.0f);
   const auto [keys, values] = kv.to_store_in(layer, rows);
+  table_.follow(rows, shape.block_tokens);
   // The cache is the same whatever it is scaled by: 1 here, so that one kernel serves every model.
   const auto rotated =
       kernels(shape, 1.0f)
           .rope_store({input.q, input.k.value_or(input.q), input.v.value_or(input.q),
                        norms.q.value_or(none), norms.k.value_or(none), constants_.of(norms.eps),
-                       inv_freq, rows.table(), keys, values},
+                       inv_freq, table_.table(), table_.offset(), keys, values},
                       {{count, q_heads * head_dim}, {count, kv_heads * head_dim}},
                       {mx::float32, mx::float32}, {(q_heads + 2 * kv_heads) * kWarp, count, 1},
                       {kWarp, 1, 1}, {}, std::nullopt, false, machine_.stream);
@@ -68,8 +113,9 @@ mx::array RowAttention::attend(const mx::array& q, float scale, const MlxKv& kv,
                                const StepRows& rows) {
   const int heads = q.shape(1) / size_of(kv.shape().head_dim);
   const auto [keys, values] = kv.stored(layer);
+  table_.follow(rows, kv.shape().block_tokens);
   return kernels(kv.shape(), scale)
-      .attend({q, keys, values, rows.table()}, {q.shape()}, {mx::float32},
+      .attend({q, keys, values, table_.table(), table_.offset()}, {q.shape()}, {mx::float32},
               {heads * kThreads, q.shape(0), 1}, {kThreads, 1, 1}, {}, std::nullopt, false,
               machine_.stream)
       .front();

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <vector>
 
 #include "backends/mlx/constants.h"
 #include "backends/mlx/kv.h"
@@ -11,6 +12,32 @@
 #include "backends/mlx/step_rows.h"
 
 namespace bobby::mlx_backend {
+
+/// Where the kernels find positions and blocks. On the device from one step to the next: decoding
+/// moves all rows on by one.
+class RowTable {
+ public:
+  explicit RowTable(const Machine& machine) : machine_(machine) {}
+
+  void follow(const StepRows& rows, std::int64_t block_tokens);
+  const mx::array& table() const { return *table_; }    ///< int32 [rows, 1 + blocks]
+  const mx::array& offset() const { return *offset_; }  ///< [1 + what positions have gained since]
+
+ private:
+  struct Row {
+    std::int64_t position;
+    std::vector<std::int32_t> blocks;
+  };
+  /// What the known positions gained, or -1 where it is not so simple.
+  std::int64_t gained(const StepRows& rows, std::int64_t block_tokens) const;
+  void make(const StepRows& rows);
+
+  const Machine& machine_;
+  std::vector<Row> rows_;
+  mx::array zero_{0};
+  std::optional<mx::array> table_;
+  std::optional<mx::array> offset_;
+};
 
 /// rope_and_store() and attention() where every row is the last token of a sequence, on CUDA: two
 /// kernels of our own. MLX compiles them at first use, for one kind of cache.
@@ -54,6 +81,7 @@ class RowAttention {
 
   const Machine& machine_;
   Constants& constants_;
+  RowTable table_{machine_};
   using Key = std::tuple<std::int64_t, std::int64_t, KvFormat, float>;
   std::map<Key, Kernels> kernels_;
 };

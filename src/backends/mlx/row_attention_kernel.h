@@ -6,7 +6,9 @@ namespace bobby::mlx_backend {
 /// `Cell` (the cache's number, float or __half), kHeadDim (a multiple of 32), kBlockTokens and
 /// kScale.
 ///
-/// `table`: int32 [rows, 1 + blocks], a row's position and its sequence's blocks in the cache.
+/// `table`: int32 [rows, 1 + blocks], a row's position and its sequence's blocks in the cache. What
+/// the positions have gained since is how long `offset` is, less one: a kernel's arguments are the
+/// quickest way to the device.
 /// `keys` and `values`: the cache of one layer, [tokens of all blocks, heads, 1, kHeadDim].
 inline constexpr const char* kRowAttentionHeader = R"cuda(
 constexpr int kEach = kHeadDim / 32;  // numbers of a head in a lane
@@ -46,7 +48,7 @@ inline constexpr const char* kRopeStoreBody = R"cuda(
   const float* from = !apart || is_q ? q + static_cast<size_t>(row) * q_shape[1] + index * kHeadDim
                                      : (is_v ? v : k) + (static_cast<size_t>(row) * kv_heads + own) * kHeadDim;
   const int* place = table + static_cast<size_t>(row) * table_shape[1];
-  const int position = place[0];
+  const int position = place[0] + offset_shape[0] - 1;
   const size_t slot = slot_of(place, position, kv_heads, own);
   float numbers[kEach];
   float squares = 0.0f;
@@ -90,7 +92,7 @@ inline constexpr const char* kRowAttentionBody = R"cuda(
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int heads = keys_shape[1], head = blockIdx.x / (gridDim.x / heads);
   const int* place = table + static_cast<size_t>(blockIdx.y) * table_shape[1];
-  const int length = place[0] + 1;
+  const int length = place[0] + offset_shape[0];
   const size_t out = (static_cast<size_t>(blockIdx.y) * gridDim.x + blockIdx.x) * kHeadDim;
   const Numbers<float> query = *reinterpret_cast<const Numbers<float>*>(q + out + lane * kEach);
   float largest = -kInfinity, sum = 0.0f, average[kEach] = {};

@@ -25,10 +25,10 @@ RowProduct::RowProduct(const Machine& machine)
           kernel_source(kRowProductBody), kernel_source(kRowInputSource, kRowProductHeader))),
       low_rank_(mx::fast::cuda_kernel("bobby_low_rank", {"x", "norm", "eps", "a", "factor"}, {"z"},
                                       kernel_source(kLowRankBody), kernel_source(kRowInputSource))),
-      zero_(mx::zeros({1}, mx::float32, stream_)),
-      zeros_(mx::zeros({1, 1}, mx::float32, stream_)),
-      one_(mx::ones({1, 1}, mx::float32, stream_)) {
-  mx::eval(zero_, zeros_, one_);
+      none_(mx::zeros({1}, mx::float32, stream_)),
+      nothing_(mx::zeros({1, 1}, mx::float32, stream_)),
+      ones_(mx::ones({kMostRows, 1}, mx::float32, stream_)) {
+  mx::eval(none_, nothing_, ones_);
 }
 
 mx::array RowProduct::operator()(const RowInput& input, const Matrix& matrix,
@@ -39,20 +39,20 @@ mx::array RowProduct::operator()(const RowInput& input, const Matrix& matrix,
   assert(matrix.scales && (input.x.shape(1) == columns || input.x.shape(1) == 2 * columns));
   const int blocks = std::min((outputs + kOutputsOfABlock - 1) / kOutputsOfABlock,
                               std::max(1, kMostBlocks / rows));
-  return product_(
-             {input.x, matrix.weight, *matrix.scales, *matrix.biases, input.norm.value_or(zero_),
-              input.eps.value_or(zero_), addend ? addend->z : zeros_, addend ? addend->b : zeros_,
-              addend ? addend->scale : zero_, residual.value_or(zeros_)},
-             {{rows, outputs}}, {mx::float32}, {rows * kThreads, blocks, 1}, {kThreads, 1, 1}, {},
-             std::nullopt, false, stream_)
+  return product_({input.x, matrix.weight, *matrix.scales, *matrix.biases,
+                   input.norm.value_or(none_), input.eps.value_or(none_),
+                   addend ? addend->z : nothing_, addend ? addend->b : nothing_,
+                   addend ? addend->scale : none_, residual.value_or(nothing_)},
+                  {{rows, outputs}}, {mx::float32}, {rows * kThreads, blocks, 1}, {kThreads, 1, 1},
+                  {}, std::nullopt, false, stream_)
       .front();
 }
 
 mx::array RowProduct::low_rank(const RowInput& input, const mx::array& a,
                                const std::optional<mx::array>& factor) const {
   const int rows = input.x.shape(0), ranks = a.shape(0);
-  return low_rank_({input.x, input.norm.value_or(zero_), input.eps.value_or(zero_), a,
-                    factor.value_or(one_)},
+  return low_rank_({input.x, input.norm.value_or(none_), input.eps.value_or(none_), a,
+                    factor.value_or(ones_)},
                    {{rows, ranks}}, {mx::float32}, {rows * kThreads, ranks, 1}, {kThreads, 1, 1},
                    {}, std::nullopt, false, stream_)
       .front();

@@ -11,14 +11,14 @@ namespace bobby::mlx_backend {
 struct RowInput {
   mx::array x;                         ///< fp32 [rows, columns], or gate | up [rows, 2 x columns]
   std::optional<mx::array> norm = {};  ///< [columns]: x is RMS-normalised, and times this
-  std::optional<mx::array> eps = {};   ///< [1], of the norm
+  std::optional<mx::array> eps = {};   ///< of the norm, by load_constant()
 };
 
 /// What adapters add to a product: scale z b^T.
 struct RowAddend {
   mx::array z;      ///< fp32 [rows, ranks]
   mx::array b;      ///< fp32 [out_features, ranks], row after row
-  mx::array scale;  ///< fp32 [1]
+  mx::array scale;  ///< by load_constant()
 };
 
 /// Products of few rows on CUDA, by kernels of our own in place of MLX's: those are bound by how
@@ -46,9 +46,10 @@ class RowProduct {
   mx::Stream stream_;
   mx::fast::CustomKernelFunction product_;
   mx::fast::CustomKernelFunction low_rank_;
-  mx::array zero_;   ///< [1]
-  mx::array zeros_;  ///< [1, 1]
-  mx::array one_;    ///< [1, 1]
+  // What stands where there is nothing: never read, but for the ones.
+  mx::array none_;     ///< [1]
+  mx::array nothing_;  ///< [1, 1]
+  mx::array ones_;     ///< [kMostRows, 1]
 };
 
 }  // namespace bobby::mlx_backend

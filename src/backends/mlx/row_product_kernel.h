@@ -43,7 +43,9 @@ __device__ inline float times_four(unsigned bits, unsigned magic, float4 x, floa
 // this thread's part of the squares.
 __device__ inline float fill(const Row& row, int begin, int columns, float4* quads, float* sums) {
   float squares = 0.0f;
-  for (int at = threadIdx.x; at < kTile / 4; at += 32 * kWarps) {
+#pragma unroll 2
+  for (int i = 0; i < kTile / 4 / (32 * kWarps); ++i) {
+    const int at = threadIdx.x + i * 32 * kWarps;
     const int chunk = at / kQuads, quad = at % kQuads;
     float4 v = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
     if (begin + at * 4 < columns) v = four(row, begin / 4 + at, squares);
@@ -150,7 +152,7 @@ inline constexpr const char* kRowProductBody = R"cuda(
 )cuda";
 
 /// x A^T, what a low-rank pair makes of x. Blocks are [row of x, rank], of 256 threads. `factor`
-/// has one number for each of the results, or is a single 1; where it is 0 the result is 0,
+/// has one number for each of the results, or [16, 1] ones; where it is 0 the result is 0,
 /// whatever the product is: another voice's infinity stays its own.
 inline constexpr const char* kLowRankBody = R"cuda(
   __shared__ float of_warps[8];

@@ -73,24 +73,6 @@ bool StepRows::one_each() const {
                              [](const Known& known) { return known.rows.row_count == 1; });
 }
 
-const mx::array& StepRows::table() const {
-  if (table_) return *table_;
-  const auto blocks_of = [&](const Known& known) {
-    return static_cast<std::size_t>(known.rows.position / block_tokens_ + 1);
-  };
-  std::size_t width = 1;
-  for (const Known& known : sequences_) width = std::max(width, 1 + blocks_of(known));
-  std::vector<std::int32_t> numbers(sequences_.size() * width);
-  for (const Known& known : sequences_) {
-    const auto row =
-        std::span(numbers).subspan(static_cast<std::size_t>(known.rows.row_begin) * width, width);
-    row[0] = static_cast<std::int32_t>(known.rows.position);
-    std::copy_n(known.blocks.begin(), blocks_of(known), row.begin() + 1);
-  }
-  table_ = integers(numbers, {static_cast<int>(sequences_.size()), static_cast<int>(width)});
-  return *table_;
-}
-
 void StepRows::group(const Machine& machine) {
   for (std::size_t i = 0; i < sequences_.size();) {
     std::size_t single = 0;

@@ -41,10 +41,10 @@ class StepRows {
   const mx::array& positions() const { return positions_; }  ///< int32 [rows]
   /// Whether every row is a sequence's last token.
   bool one_each() const;
-  /// Of such rows, int32 [rows, 1 + blocks]: the position, and the blocks up to there.
-  const mx::array& table() const;
   const TokenSlots& stored() const { return stored_; }  ///< of the step's own rows
   std::span<const AttentionGroup> groups() const { return groups_; }
+  std::size_t count() const { return sequences_.size(); }
+  const SequenceRows& sequence(std::size_t index) const { return sequences_[index].rows; }
   std::int32_t highest_block() const { return highest_block_; }
 
  private:
@@ -59,7 +59,6 @@ class StepRows {
   std::vector<Known> sequences_;
   mx::array positions_;
   TokenSlots stored_;
-  mutable std::optional<mx::array> table_;
   std::vector<AttentionGroup> groups_;
   std::int32_t highest_block_ = -1;
 };

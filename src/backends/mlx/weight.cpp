@@ -95,6 +95,16 @@ mx::array load_floats(const float* values, mx::Shape shape, const Machine& machi
   return on_machine(mx::array(values, std::move(shape), mx::float32), machine);
 }
 
+mx::array load_integers(const std::vector<std::int32_t>& values, mx::Shape shape,
+                        const Machine& machine) {
+  return on_machine(mx::array(values.data(), std::move(shape), mx::int32), machine);
+}
+
+mx::array load_constant(float value, const Machine& machine) {
+  const std::vector<float> values(16, value);
+  return load_floats(values.data(), {16}, machine);
+}
+
 Matrix stack(std::span<const Matrix* const> matrices, const Machine& machine) {
   std::vector<mx::array> weights, scales, biases;
   for (const Matrix* matrix : matrices) {

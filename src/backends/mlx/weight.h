@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "backends/backend.h"
 #include "backends/mlx/machine.h"
@@ -49,6 +50,11 @@ inline const MlxWeight& of_mlx(const Weight& weight) {
 Matrix load_matrix(const WeightView& view, const Machine& machine);
 /// fp32 numbers of the host's as an array on the machine.
 mx::array load_floats(const float* values, mx::Shape shape, const Machine& machine);
+mx::array load_integers(const std::vector<std::int32_t>& values, mx::Shape shape,
+                        const Machine& machine);
+/// One number for kernels of our own, several times: MLX keeps what is no longer than 8 bytes in
+/// the host's memory, where each block that reads it waits.
+mx::array load_constant(float value, const Machine& machine);
 
 /// Affine matrices of one format, one below the other.
 Matrix stack(std::span<const Matrix* const> matrices, const Machine& machine);
