@@ -5,21 +5,20 @@
 #include <span>
 
 #include "backends/mlx/kernel_source.h"
-#include "backends/mlx/row_attention_kernel.h"
 
 namespace bobby::mlx_backend {
 namespace {
 
-constexpr int kThreads = 256;
 constexpr int kWarp = 32;
 
-std::string constants_of(const KvShape& shape, float scale) {
-  return fmt::format(
-      "using Cell = {};\nconstexpr int kHeadDim = {};\nconstexpr int kBlockTokens = {};\n"
-      "constexpr float kScale = {:.9e}f;\n",
-      shape.format == KvFormat::kF16 ? "__half" : "float", shape.head_dim, shape.block_tokens,
-      scale);
+/// "<__half, 128, 16>": what the kernels are made for.
+std::string made_for(const KvShape& shape) {
+  return fmt::format("<{}, {}, {}>", shape.format == KvFormat::kF16 ? "__half" : "float",
+                     shape.head_dim, shape.block_tokens);
 }
+
+constexpr const char* kPlaces = "{table, table_shape[1], offset_shape[0] - 1}";
+constexpr const char* kCache = "{keys, values, keys_shape[1]}";
 
 }  // namespace
 
@@ -70,19 +69,25 @@ bool RowAttention::takes(const StepRows& rows, const KvShape& shape) {
          shape.head_dim <= 256;
 }
 
-const RowAttention::Kernels& RowAttention::kernels(const KvShape& shape, float scale) {
-  const Key key{shape.head_dim, shape.block_tokens, shape.format, scale};
+const RowAttention::Kernels& RowAttention::kernels(const KvShape& shape) {
+  const Key key{shape.head_dim, shape.block_tokens, shape.format};
   if (const auto found = kernels_.find(key); found != kernels_.end()) return found->second;
-  const std::string header = kernel_source(constants_of(shape, scale), kRowAttentionHeader);
+  const std::string header = kernel_source({"row_attention.cuh"});
+  const std::string rope_store = fmt::format(
+      "rope_store{}({{q, q_shape[1], k, k_shape[1], v}}, {{q_norm, q_norm_shape[0]}}, "
+      "{{k_norm, k_norm_shape[0]}}, eps[0], inv_freq, {}, {}, rotated_q, rotated_k);",
+      made_for(shape), kPlaces, kCache);
+  const std::string attend =
+      fmt::format("row_attention{}(q, {}, {}, scale[0], y);", made_for(shape), kCache, kPlaces);
   return kernels_
-      .emplace(key, Kernels{mx::fast::cuda_kernel("bobby_rope_store",
-                                                  {"q", "k", "v", "q_norm", "k_norm", "eps",
-                                                   "inv_freq", "table", "offset", "keys", "values"},
-                                                  {"rotated_q", "rotated_k"},
-                                                  kernel_source(kRopeStoreBody), header, false),
-                            mx::fast::cuda_kernel("bobby_row_attention",
-                                                  {"q", "keys", "values", "table", "offset"}, {"y"},
-                                                  kernel_source(kRowAttentionBody), header, false)})
+      .emplace(key,
+               Kernels{mx::fast::cuda_kernel("bobby_rope_store",
+                                             {"q", "k", "v", "q_norm", "k_norm", "eps", "inv_freq",
+                                              "table", "offset", "keys", "values"},
+                                             {"rotated_q", "rotated_k"}, rope_store, header, false),
+                       mx::fast::cuda_kernel("bobby_row_attention",
+                                             {"q", "keys", "values", "table", "offset", "scale"},
+                                             {"y"}, attend, header, false)})
       .first->second;
 }
 
@@ -96,15 +101,13 @@ RowAttention::Rotated RowAttention::rope_and_store(const Input& input, int q_hea
   const mx::array& none = constants_.of(0.0f);
   const auto [keys, values] = kv.to_store_in(layer, rows);
   table_.follow(rows, shape.block_tokens);
-  // The cache is the same whatever it is scaled by: 1 here, so that one kernel serves every model.
-  const auto rotated =
-      kernels(shape, 1.0f)
-          .rope_store({input.q, input.k.value_or(input.q), input.v.value_or(input.q),
-                       norms.q.value_or(none), norms.k.value_or(none), constants_.of(norms.eps),
-                       inv_freq, table_.table(), table_.offset(), keys, values},
-                      {{count, q_heads * head_dim}, {count, kv_heads * head_dim}},
-                      {mx::float32, mx::float32}, {(q_heads + 2 * kv_heads) * kWarp, count, 1},
-                      {kWarp, 1, 1}, {}, std::nullopt, false, machine_.stream);
+  const auto rotated = kernels(shape).rope_store(
+      {input.q, input.k.value_or(input.q), input.v.value_or(input.q), norms.q.value_or(none),
+       norms.k.value_or(none), constants_.of(norms.eps), inv_freq, table_.table(), table_.offset(),
+       keys, values},
+      {{count, q_heads * head_dim}, {count, kv_heads * head_dim}}, {mx::float32, mx::float32},
+      {(q_heads + 2 * kv_heads) * kWarp, count, 1}, {kWarp, 1, 1}, {}, std::nullopt, false,
+      machine_.stream);
   kv.stored_by(rotated.front());
   return {rotated.front(), rotated.back()};
 }
@@ -114,10 +117,10 @@ mx::array RowAttention::attend(const mx::array& q, float scale, const MlxKv& kv,
   const int heads = q.shape(1) / size_of(kv.shape().head_dim);
   const auto [keys, values] = kv.stored(layer);
   table_.follow(rows, kv.shape().block_tokens);
-  return kernels(kv.shape(), scale)
-      .attend({q, keys, values, table_.table(), table_.offset()}, {q.shape()}, {mx::float32},
-              {heads * kThreads, q.shape(0), 1}, {kThreads, 1, 1}, {}, std::nullopt, false,
-              machine_.stream)
+  return kernels(kv.shape())
+      .attend({q, keys, values, table_.table(), table_.offset(), constants_.of(scale)}, {q.shape()},
+              {mx::float32}, {heads * kThreads, q.shape(0), 1}, {kThreads, 1, 1}, {}, std::nullopt,
+              false, machine_.stream)
       .front();
 }
 

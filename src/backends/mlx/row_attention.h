@@ -43,6 +43,8 @@ class RowTable {
 /// kernels of our own. MLX compiles them at first use, for one kind of cache.
 class RowAttention {
  public:
+  static constexpr int kThreads = 256;  // of attention, as kernels/row_attention.cuh has it
+
   RowAttention(const Machine& machine, Constants& constants)
       : machine_(machine), constants_(constants) {}
 
@@ -77,12 +79,12 @@ class RowAttention {
     mx::fast::CustomKernelFunction rope_store;
     mx::fast::CustomKernelFunction attend;
   };
-  const Kernels& kernels(const KvShape& shape, float scale);
+  const Kernels& kernels(const KvShape& shape);
 
   const Machine& machine_;
   Constants& constants_;
   RowTable table_{machine_};
-  using Key = std::tuple<std::int64_t, std::int64_t, KvFormat, float>;
+  using Key = std::tuple<std::int64_t, std::int64_t, KvFormat>;
   std::map<Key, Kernels> kernels_;
 };
 

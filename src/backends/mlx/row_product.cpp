@@ -4,16 +4,22 @@
 #include <cassert>
 
 #include "backends/mlx/kernel_source.h"
-#include "backends/mlx/row_input_kernel.h"
-#include "backends/mlx/row_product_kernel.h"
 
 namespace bobby::mlx_backend {
 namespace {
 
-constexpr int kThreads = 256;         // of both kernels: eight warps
-constexpr int kOutputsOfABlock = 16;  // kWarps x kOutputs
 // Two on each of an H200's multiprocessors: each fills its x once for all its outputs.
 constexpr int kMostBlocks = 264;
+
+constexpr const char* kProduct = R"cuda(
+row_product({x, x_shape[1], norm, norm_shape[0], eps},
+            {weight, scales, biases, weight_shape[0], weight_shape[1] * 8, scales_shape[1]},
+            {z, b, scale, b_shape[0], b_shape[1]}, residual, residual_shape[1], y);
+)cuda";
+constexpr const char* kLowRank = R"cuda(
+low_rank({x, x_shape[1], norm, norm_shape[0], eps}, a, a_shape[0], a_shape[1], factor,
+         factor_shape[1], z);
+)cuda";
 
 }  // namespace
 
@@ -22,9 +28,9 @@ RowProduct::RowProduct(const Machine& machine)
       product_(mx::fast::cuda_kernel(
           "bobby_row_product",
           {"x", "weight", "scales", "biases", "norm", "eps", "z", "b", "scale", "residual"}, {"y"},
-          kernel_source(kRowProductBody), kernel_source(kRowInputSource, kRowProductHeader))),
+          kProduct, kernel_source({"row_input.cuh", "row_product.cuh"}))),
       low_rank_(mx::fast::cuda_kernel("bobby_low_rank", {"x", "norm", "eps", "a", "factor"}, {"z"},
-                                      kernel_source(kLowRankBody), kernel_source(kRowInputSource))),
+                                      kLowRank, kernel_source({"row_input.cuh", "low_rank.cuh"}))),
       none_(mx::zeros({1}, mx::float32, stream_)),
       nothing_(mx::zeros({1, 1}, mx::float32, stream_)),
       ones_(mx::ones({kMostRows, 1}, mx::float32, stream_)) {

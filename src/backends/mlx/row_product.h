@@ -28,6 +28,9 @@ class RowProduct {
  public:
   /// More rows than this are quicker with the weight widened.
   static constexpr int kMostRows = 16;
+  // As kernels/row_product.cuh and low_rank.cuh have them.
+  static constexpr int kThreads = 256;
+  static constexpr int kOutputsOfABlock = 16;
 
   explicit RowProduct(const Machine& machine);
 
