@@ -417,8 +417,9 @@ const Command kBench = {
     .description =
         "Runs a model on random token ids and shows prefill and decode speed, the weights read a "
         "second beside the read bandwidth measured in the same run, load time, the most memory, "
-        "and a hash of the last logits, so that a speed-up that changes answers shows. With "
-        "--adapter, runs with and without it take turns.",
+        "and a hash of the last logits, so that a speed-up that changes answers shows. Each "
+        "measurement comes after a short run that warms up. With --adapter, runs with and without "
+        "it take turns.",
     .arguments = {},
     .options = kOptions,
     .examples = kExamples,
