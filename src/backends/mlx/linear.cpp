@@ -31,7 +31,7 @@ LinearEngine::LinearEngine(const Machine& machine, ActivationTable& activations)
       activations_(activations),
       adapters_(std::make_shared<StackedAdapters>(machine)),
       joined_(std::make_shared<JoinedWeights>(machine)) {
-  if (machine.own_kernels) row_product_.emplace(machine);
+  if (machine.cuda) row_product_.emplace(machine);
 }
 
 mx::array LinearEngine::product(const mx::array& x, const Matrix& matrix,

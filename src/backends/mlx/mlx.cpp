@@ -125,9 +125,9 @@ class MlxBackend : public Backend {
     run([&] {
       const mx::array& norm = of_mlx(weight).vector();
       if (goes_on(x))
-        activations_->write(out, PendingInput{.input = {read(x), norm, constants_.of(eps)},
-                                              .cols = size_of(x.cols),
-                                              .eps = eps});
+        activations_->write(out,
+                            PendingInput{{read(x), RowInput::Norm{norm, eps, constants_.of(eps)}},
+                                         size_of(x.cols)});
       else
         write(out, mx::fast::rms_norm(read(x), norm, eps, machine_.stream));
     });
@@ -163,7 +163,7 @@ class MlxBackend : public Backend {
     assert(gate.rows * gate.cols == up.rows * up.cols);
     run([&] {
       if (const mx::array* both = goes_on(gate) ? gate_up(gate, up) : nullptr)
-        activations_->write(out, PendingInput{.input = {*both}, .cols = size_of(gate.cols)});
+        activations_->write(out, PendingInput{{*both}, size_of(gate.cols)});
       else
         write(out, swiglu_of(read(gate), read(up)));
     });
@@ -220,9 +220,7 @@ class MlxBackend : public Backend {
     return fail(*std::exchange(failure_, std::nullopt));
   }
   /// Whether what is made of x is left for the next product's kernel to compute.
-  bool goes_on(Activation x) const {
-    return machine_.own_kernels && x.rows <= RowProduct::kMostRows;
-  }
+  bool goes_on(Activation x) const { return machine_.cuda && x.rows <= RowProduct::kMostRows; }
   /// The product of which these are the two halves; null where they are not.
   const mx::array* gate_up(Activation gate, Activation up) const {
     const auto* first = activations_->pending<PendingColumns>(gate);

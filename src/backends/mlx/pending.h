@@ -4,7 +4,7 @@
 #include <variant>
 
 #include "backends/mlx/machine.h"
-#include "backends/mlx/row_product.h"
+#include "backends/mlx/row_input.h"
 
 namespace bobby::mlx_backend {
 
@@ -21,8 +21,7 @@ struct PendingColumns {
 /// A norm of x, or SwiGLU of gate | up.
 struct PendingInput {
   RowInput input;
-  int cols;          ///< of the result
-  float eps = 0.0f;  ///< of the norm
+  int cols;  ///< of the result
 };
 
 /// A product, to which a residual may still be added.

@@ -3,16 +3,10 @@
 #include <optional>
 
 #include "backends/mlx/machine.h"
+#include "backends/mlx/row_input.h"
 #include "backends/mlx/weight.h"
 
 namespace bobby::mlx_backend {
-
-/// A few rows as a product takes them: what comes before it is computed in its own kernel.
-struct RowInput {
-  mx::array x;                         ///< fp32 [rows, columns], or gate | up [rows, 2 x columns]
-  std::optional<mx::array> norm = {};  ///< [columns]: x is RMS-normalised, and times this
-  std::optional<mx::array> eps = {};   ///< of the norm, by load_constant()
-};
 
 /// What adapters add to a product: scale z b^T.
 struct RowAddend {
@@ -23,7 +17,8 @@ struct RowAddend {
 
 /// Products of few rows on CUDA, by kernels of our own in place of MLX's: those are bound by how
 /// they read x, and each costs the host as much as it costs the device (docs/lab/mlx.md). MLX
-/// compiles them at first use. A row's bits do not depend on the rows beside it.
+/// compiles them at first use. A row's bits do not depend on the rows beside it. Where such kernels
+/// cannot run, it does the same by MLX's operations: a check of what surrounds them.
 class RowProduct {
  public:
   /// More rows than this are quicker with the weight widened.
@@ -46,9 +41,18 @@ class RowProduct {
                      const std::optional<mx::array>& factor) const;
 
  private:
+  struct Kernels {
+    mx::fast::CustomKernelFunction product;
+    mx::fast::CustomKernelFunction low_rank;
+  };
+  mx::array by_operations(const RowInput& input, const Matrix& matrix,
+                          const std::optional<RowAddend>& addend,
+                          const std::optional<mx::array>& residual) const;
+  mx::array low_rank_by_operations(const RowInput& input, const mx::array& a,
+                                   const std::optional<mx::array>& factor) const;
+
   mx::Stream stream_;
-  mx::fast::CustomKernelFunction product_;
-  mx::fast::CustomKernelFunction low_rank_;
+  std::optional<Kernels> kernels_;
   // What stands where there is nothing: never read, but for the ones.
   mx::array none_;     ///< [1]
   mx::array nothing_;  ///< [1, 1]
