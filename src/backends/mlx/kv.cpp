@@ -148,10 +148,22 @@ std::pair<const mx::array&, const mx::array&> MlxKv::stored(std::int64_t layer) 
   return {pool(layer, kKeys).numbers, pool(layer, kValues).numbers};
 }
 
+void MlxKv::stored_by(mx::array result) {
+  // A step computes them all in the end; what waits is the step under way.
+  if (static_cast<std::int64_t>(unsettled_.size()) >= shape().layers) forget_begun();
+  unsettled_.push_back(std::move(result));
+}
+
+void MlxKv::forget_begun() const {
+  std::erase_if(unsettled_, [](const mx::array& result) {
+    return result.status() != mx::array::Status::unscheduled;
+  });
+}
+
 /// MLX knows nothing of writes in place: it must have begun with them before it reads or copies.
 void MlxKv::settle() const {
-  if (unsettled_.empty()) return;
-  mx::async_eval(std::exchange(unsettled_, {}));
+  forget_begun();
+  if (!unsettled_.empty()) mx::async_eval(std::exchange(unsettled_, {}));
 }
 
 void MlxKv::store(std::int64_t layer, mx::array keys, mx::array values, const StepRows& rows) {

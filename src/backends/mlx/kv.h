@@ -39,9 +39,8 @@ class MlxKv : public KvStorage {
   /// stored_by() says whose work that is; what MLX does with the cache afterwards comes behind it.
   std::pair<const mx::array&, const mx::array&> to_store_in(std::int64_t layer,
                                                             const StepRows& rows);
-  void stored_by(mx::array result) { unsettled_.push_back(std::move(result)); }
-  std::pair<const mx::array&, const mx::array&> stored(std::int64_t layer) const;
-  void settle() const;
+  void stored_by(mx::array result);
+  std::pair<const mx::array&, const mx::array&> stored(std::int64_t layer) const;  ///< keys, values
 
   struct View {
     mx::array keys;  ///< [1, num_key_value_heads, tokens, head_dim]
@@ -63,6 +62,9 @@ class MlxKv : public KvStorage {
  private:
   enum Part { kKeys, kValues };
   KvPool& pool(std::int64_t layer, Part part) const;
+  /// Begins with the writes in place that have not begun.
+  void settle() const;
+  void forget_begun() const;
   /// Memory for every block up to `block`.
   void reach(std::int32_t block);
   KvPool encode(const mx::array& numbers) const;

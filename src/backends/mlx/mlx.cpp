@@ -198,7 +198,7 @@ class MlxBackend : public Backend {
   Result<void> sync() override {
     BOBBY_CHECK(take_failure());
     return attempt([&] {
-      mx::eval(activations_->written());  // and with them what stores in a cache on the way
+      mx::eval(activations_->written());
       if (const auto pools = stored_in_.lock()) finish(*pools);
       mx::synchronize(machine_.stream);
     });
