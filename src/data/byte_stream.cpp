@@ -11,6 +11,13 @@ namespace {
 
 using namespace std::string_view_literals;
 
+/// Of a call that gave `number`. Only a signal that is to end the work interrupts one.
+Error cannot_be_read(int number) {
+  if (number == EINTR) return {.code = ErrorCode::kCancelled, .problem = "interrupted"};
+  return {.code = ErrorCode::kIo,
+          .problem = std::string("cannot be read: ") + std::strerror(number)};
+}
+
 class FileStream final : public ByteStream {
  public:
   explicit FileStream(std::FILE* file) : file_(file, &std::fclose) {}
@@ -18,9 +25,7 @@ class FileStream final : public ByteStream {
   Result<std::size_t> read(std::span<char> into) override {
     errno = 0;
     const std::size_t count = std::fread(into.data(), 1, into.size(), file_.get());
-    if (count == 0 && std::ferror(file_.get()) != 0)
-      return fail({.code = ErrorCode::kIo,
-                   .problem = std::string("cannot be read: ") + std::strerror(errno)});
+    if (count == 0 && std::ferror(file_.get()) != 0) return fail(cannot_be_read(errno));
     return count;
   }
 
@@ -34,11 +39,8 @@ Result<std::unique_ptr<ByteStream>> open_file(const std::filesystem::path& path)
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (file == nullptr) {
     const int number = errno;
-    return fail({.code = number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-                 .where = path.string(),
-                 .problem = number == ENOENT
-                                ? "no such file"
-                                : std::string("cannot be read: ") + std::strerror(number)});
+    if (number != ENOENT) return fail(cannot_be_read(number).in(path.string()));
+    return fail({.code = ErrorCode::kNotFound, .where = path.string(), .problem = "no such file"});
   }
   auto stream = std::make_unique<FileStream>(file);
   struct stat status = {};

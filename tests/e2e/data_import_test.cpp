@@ -138,6 +138,15 @@ TEST_F(DataImport, CtrlCLeavesNothingBehind) {
     EXPECT_FALSE(has(entry.path().filename().string(), "data")) << entry.path();
 }
 
+TEST_F(DataImport, CtrlCEndsTheWaitForWhatNeverComes) {
+  const Outcome outcome =
+      interrupt_bobby(world_, {"data", "import", "text", "/dev/stdin", "--out", "data"},
+                      std::chrono::milliseconds(300));
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_EQ(outcome.err, "bobby: /dev/stdin: interrupted\n");
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
+}
+
 TEST_F(DataImport, WrongUsageSaysWhatIsMissing) {
   write_posts("posts.txt", 30);
   const auto expect_usage = [&](const std::vector<std::string>& words, const std::string& part) {
