@@ -45,6 +45,8 @@ void install_signal_handlers() {
 void let_work_end() {
   handle(SIGINT, on_interrupt_without_limit);
   handle(SIGTERM, on_interrupt_without_limit);
+  const itimerval none = {};  // of a signal that came before
+  setitimer(ITIMER_REAL, &none, nullptr);
 }
 
 const std::atomic<bool>& cancelled() {
