@@ -26,6 +26,14 @@ struct World {
 Outcome run_bobby(const World& world, const std::vector<std::string>& words,
                   const std::string& input = {});
 
+/// How long a bobby that says nothing takes to be in the middle of its work: with sanitizers, and
+/// others beside it, it needs half a second to start.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr std::chrono::milliseconds kHasBegun{3000};
+#else
+inline constexpr std::chrono::milliseconds kHasBegun{300};
+#endif
+
 /// As run_bobby, with stdin left open; sends SIGINT once `spoken`, or where that is empty anything,
 /// stands on stderr or stdout, or after `patience`.
 Outcome interrupt_bobby(const World& world, const std::vector<std::string>& words,

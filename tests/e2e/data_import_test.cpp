@@ -130,8 +130,7 @@ TEST_F(DataImport, CtrlCLeavesNothingBehind) {
   for (int i = 0; i < 100; ++i) bytes += block;
   write_file(path("posts.txt"), bytes);
   const Outcome outcome =
-      interrupt_bobby(world_, {"data", "import", "text", "posts.txt", "--out", "data"},
-                      std::chrono::milliseconds(300));
+      interrupt_bobby(world_, {"data", "import", "text", "posts.txt", "--out", "data"}, kHasBegun);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_EQ(outcome.err, "bobby: interrupted\n");
   for (const auto& entry : fs::directory_iterator(folder_.path()))
@@ -140,8 +139,7 @@ TEST_F(DataImport, CtrlCLeavesNothingBehind) {
 
 TEST_F(DataImport, CtrlCEndsTheWaitForWhatNeverComes) {
   const Outcome outcome =
-      interrupt_bobby(world_, {"data", "import", "text", "/dev/stdin", "--out", "data"},
-                      std::chrono::milliseconds(300));
+      interrupt_bobby(world_, {"data", "import", "text", "/dev/stdin", "--out", "data"}, kHasBegun);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_EQ(outcome.err, "bobby: /dev/stdin: interrupted\n");
   EXPECT_TRUE(fs::is_empty(folder_.path()));

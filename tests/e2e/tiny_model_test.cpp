@@ -329,8 +329,7 @@ TEST_F(TinyModel, CtrlCEndsWithinASecond) {
 
 TEST_F(TinyModel, CtrlCLeavesNoHalfWrittenFolder) {
   const Outcome outcome =
-      interrupt_bobby(world_, {"model", "synth", "--arch", "qwen3-8b", "--out", "big"},
-                      std::chrono::milliseconds(300));
+      interrupt_bobby(world_, {"model", "synth", "--arch", "qwen3-8b", "--out", "big"}, kHasBegun);
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   EXPECT_LT(outcome.after_signal.count(), kEndsWithinMs);
   for (const auto& entry : std::filesystem::directory_iterator(world_.folder))
