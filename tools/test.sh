@@ -81,7 +81,7 @@ cmake --build --preset aarch64 -- --quiet
 # die of using it.
 linear='ExactActivations|SameBitsOnEvery|SameBitsOnAnyThreads|SameBitsAlone|BiasLora|WeightsAtAnyAlignment|NotANumber|ZeroTiny|EveryFormatAndShape.*/(portable|neoni8mm)'
 ctest --preset aarch64 -j "$jobs" -R "^(Affine|Half|Dense|CpuIsa|Isas/Quantize|Isa/LinearTest.($linear)|\
-Cpu/Cpu.*/neon_1threads|Cpu/TrainingKernelsTest.(Products|ARow|Fused|Dequantizes|Widens|Rows|ManyRows).*/neon\$)"
+Cpu/Cpu.*/neon_1threads|Cpu/TrainingKernelsTest.(Products|ARow|Fused|Dequantizes|Widens|Rows|ManyRows).*/neon( |\$))"
 for cpu in cortex-a72 neoverse-n1; do
   qemu-aarch64 -cpu "$cpu" build/aarch64/tests/unit/backends/linear_engine_test --gtest_brief=1 \
     --gtest_filter='*WeightsAtAnyAlignment*:*NamesItsKernel*:*SameBitsOnEvery*/neon*'
